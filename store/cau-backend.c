@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "cau-backend.h"
+
+typedef struct
+{
+  GMutex   lock; /* guards finished */
+  GCond    cond;
+  gboolean finished;
+} Waiter;
+
+void
+cau_stored_chunk_free (CauStoredChunk *chunk)
+{
+  g_clear_pointer (&chunk->data, g_bytes_unref);
+  g_free (chunk);
+}
+
+static void
+waiter_done (CauOp *op)
+{
+  Waiter *waiter = op->user_data;
+
+  g_mutex_lock (&waiter->lock);
+  waiter->finished = TRUE;
+  g_cond_signal (&waiter->cond);
+  g_mutex_unlock (&waiter->lock);
+}
+
+gboolean
+cau_backend_run (CauBackend *self, CauOp *op, GError **error)
+{
+  Waiter waiter = { 0 };
+
+  if (self->read_only)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "the store is open for reading only");
+      return FALSE;
+    }
+
+  g_mutex_init (&waiter.lock);
+  g_cond_init (&waiter.cond);
+  op->done = waiter_done;
+  op->user_data = &waiter;
+  self->klass->submit (self, op);
+
+  g_mutex_lock (&waiter.lock);
+  while (!waiter.finished)
+    g_cond_wait (&waiter.cond, &waiter.lock);
+  g_mutex_unlock (&waiter.lock);
+  g_mutex_clear (&waiter.lock);
+  g_cond_clear (&waiter.cond);
+
+  if (op->error == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&op->error));
+  return FALSE;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "cau-codec.h"
+
+#include <string.h>
+#include <xxhash.h>
+#include <zstd.h>
+
+/* Measured on the sample corpus, see docs/design.md. */
+#define CODEC_LEVEL 1
+
+static void
+compressor_free (gpointer ctx)
+{
+  ZSTD_freeCCtx (ctx);
+}
+
+static void
+decompressor_free (gpointer ctx)
+{
+  ZSTD_freeDCtx (ctx);
+}
+
+/* A context costs more to make than a small chunk to compress, so each thread keeps one. */
+static GPrivate compressor = G_PRIVATE_INIT (compressor_free);
+static GPrivate decompressor = G_PRIVATE_INIT (decompressor_free);
+
+static ZSTD_CCtx *
+get_compressor (void)
+{
+  ZSTD_CCtx *ctx = g_private_get (&compressor);
+
+  if (ctx == NULL)
+    {
+      ctx = ZSTD_createCCtx ();
+      g_private_set (&compressor, ctx);
+    }
+  return ctx;
+}
+
+static ZSTD_DCtx *
+get_decompressor (void)
+{
+  ZSTD_DCtx *ctx = g_private_get (&decompressor);
+
+  if (ctx == NULL)
+    {
+      ctx = ZSTD_createDCtx ();
+      g_private_set (&decompressor, ctx);
+    }
+  return ctx;
+}
+
+static gboolean
+is_zero (const guint8 *raw, gsize length)
+{
+  return raw[0] == 0 && memcmp (raw, raw + 1, length - 1) == 0;
+}
+
+CauStoredChunk *
+cau_codec_encode (guint64 number, const guint8 *raw, gsize length)
+{
+  g_autoptr (CauStoredChunk) chunk = g_new0 (CauStoredChunk, 1);
+
+  chunk->number = number;
+  if (!is_zero (raw, length))
+    {
+      gsize              bound = ZSTD_compressBound (length);
+      g_autofree guint8 *buffer = g_malloc (bound);
+      gsize              stored = ZSTD_compressCCtx (get_compressor (), buffer, bound, raw, length, CODEC_LEVEL);
+
+      /* An error code is a number near SIZE_MAX: it lands here as "not smaller" as well. */
+      if (stored >= length)
+        chunk->data = g_bytes_new (raw, length);
+      else
+        chunk->data = g_bytes_new (buffer, stored);
+      chunk->checksum = XXH3_64bits (g_bytes_get_data (chunk->data, NULL), g_bytes_get_size (chunk->data));
+    }
+  return g_steal_pointer (&chunk);
+}
+
+gboolean
+cau_codec_decode (const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error)
+{
+  gsize         stored;
+  const guint8 *data;
+
+  if (chunk->data == NULL)
+    {
+      memset (raw, 0, length);
+      return TRUE;
+    }
+  data = g_bytes_get_data (chunk->data, &stored);
+  if (XXH3_64bits (data, stored) != chunk->checksum)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "chunk %" G_GUINT64_FORMAT " is damaged: its checksum does not match", chunk->number);
+      return FALSE;
+    }
+  if (stored == length)
+    {
+      memcpy (raw, data, length);
+      return TRUE;
+    }
+  if (ZSTD_decompressDCtx (get_decompressor (), raw, length, data, stored) != length)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "chunk %" G_GUINT64_FORMAT " is damaged: it does not decompress to %" G_GSIZE_FORMAT " bytes",
+                   chunk->number, length);
+      return FALSE;
+    }
+  return TRUE;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "cau-pins.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct
+{
+  guint    count;
+  gboolean wanted; /* by the collector, once it is free */
+} Pin;
+
+struct _CauPins
+{
+  int         fd;         /* holds the shared locks; -1: nothing to lock */
+  int         collect_fd; /* holds the exclusive ones: a lock never conflicts within one description */
+  GMutex      lock;       /* guards table, and the order of the locks on fd with it */
+  GHashTable *table;      /* version -> Pin */
+};
+
+static gboolean
+lock_byte (int fd, short type, guint64 version, guint64 length)
+{
+  struct flock flock = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t) version, .l_len = (off_t) length };
+  int          result;
+
+  do
+    result = fcntl (fd, F_OFD_SETLK, &flock);
+  while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
+CauPins *
+cau_pins_open (const char *path, gboolean read_only, GError **error)
+{
+  CauPins *self;
+  int      fd = -1, collect_fd = -1;
+
+  if (!read_only)
+    {
+      fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+      if (fd >= 0)
+        collect_fd = open (path, O_RDWR | O_CLOEXEC);
+      if (fd < 0 || collect_fd < 0)
+        {
+          int code = errno;
+
+          if (fd >= 0)
+            close (fd);
+          g_set_error (error, CAU_STORE_ERROR, code == EACCES ? CAU_STORE_ERROR_PERMISSION : CAU_STORE_ERROR_IO,
+                       "cannot open %s: %s", path, g_strerror (code));
+          return NULL;
+        }
+    }
+  else
+    fd = open (path, O_RDONLY | O_CLOEXEC);
+
+  self = g_new0 (CauPins, 1);
+  self->fd = fd;
+  self->collect_fd = collect_fd;
+  self->table = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
+  g_mutex_init (&self->lock);
+  return self;
+}
+
+void
+cau_pins_free (CauPins *self)
+{
+  if (self->collect_fd >= 0)
+    close (self->collect_fd);
+  if (self->fd >= 0)
+    close (self->fd);
+  g_hash_table_unref (self->table);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauPins, cau_pins_free)
+
+gboolean
+cau_pins_pin (CauPins *self, guint64 version)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  Pin          *pin = g_hash_table_lookup (self->table, &version);
+
+  if (pin == NULL)
+    {
+      if (self->fd >= 0 && !lock_byte (self->fd, F_RDLCK, version, 1))
+        return FALSE;
+      pin = g_new0 (Pin, 1);
+      g_hash_table_insert (self->table, g_memdup2 (&version, sizeof version), pin);
+    }
+  pin->count++;
+  return TRUE;
+}
+
+gboolean
+cau_pins_unpin (CauPins *self, guint64 version)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  Pin          *pin = g_hash_table_lookup (self->table, &version);
+  gboolean      wanted;
+
+  g_return_val_if_fail (pin != NULL, FALSE);
+  if (--pin->count > 0)
+    return FALSE;
+  wanted = pin->wanted;
+  g_hash_table_remove (self->table, &version);
+  if (self->fd >= 0)
+    lock_byte (self->fd, F_UNLCK, version, 1);
+  return wanted;
+}
+
+gboolean
+cau_pins_begin_collect (CauPins *self, guint64 version)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  Pin          *pin = g_hash_table_lookup (self->table, &version);
+
+  if (pin != NULL)
+    {
+      pin->wanted = TRUE;
+      return FALSE;
+    }
+  return lock_byte (self->collect_fd, F_WRLCK, version, 1);
+}
+
+void
+cau_pins_end_collect (CauPins *self)
+{
+  lock_byte (self->collect_fd, F_UNLCK, 0, 0);
+}

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: MIT */
+#include "cau-staging.h"
+
+#include "cau-codec.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+#define CHUNK CAU_STORED_CHUNK_SIZE
+
+/* Raw chunks at once: a writer that alternates between two places does not encode at each step. */
+#define HOT_MAX 2
+
+/* Encoded bytes in memory before they are staged: a small report never is. */
+#define STAGE_AT (1024 * 1024)
+
+/* Bytes on their way to the backend before a writer waits. */
+#define STAGING_MAX (4 * 1024 * 1024)
+
+/* What a hole weighs in these sums. */
+#define HOLE_WEIGHT 64
+
+typedef struct
+{
+  guint64 number;
+  guint64 used; /* when, by staging->clock */
+  guint8 *data; /* CHUNK bytes, zeros behind the report's end; NULL: the place is free */
+} Hot;
+
+struct _CauStaging
+{
+  CauStore   *store; /* borrowed: the upload holds it */
+  CauReader  *base;
+  guint64     base_limit; /* bytes of the base that still count: what was cut off once does not come back */
+  guint64     size;
+  Hot         hot[HOT_MAX];
+  guint64     clock;
+  GHashTable *encoded; /* number -> CauStoredChunk: written, not staged */
+  gsize       encoded_bytes;
+  CauStage   *stage;     /* NULL before anything was staged */
+  guint64     staged_to; /* chunks from here on were never staged */
+  EVP_MD_CTX *hash;      /* over the first hashed bytes */
+  guint64     hashed;
+
+  GMutex  lock; /* guards what follows: the backend's thread finishes operations */
+  GCond   cond;
+  GQueue  sending; /* of CauStageOp, in hand */
+  gsize   sending_bytes;
+  GError *failed; /* why one failed: what it had is lost */
+};
+
+static gsize
+chunk_weight (const CauStoredChunk *chunk)
+{
+  return chunk->data != NULL ? g_bytes_get_size (chunk->data) : HOLE_WEIGHT;
+}
+
+CauStaging *
+cau_staging_new (CauStore *store, CauReader *base)
+{
+  CauStaging *self = g_new0 (CauStaging, 1);
+
+  self->store = store;
+  self->base = base;
+  self->size = self->base_limit = base != NULL ? cau_reader_get_info (base)->size : 0;
+  self->encoded = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) cau_stored_chunk_free);
+  self->hash = EVP_MD_CTX_new ();
+  EVP_DigestInit_ex (self->hash, EVP_sha256 (), NULL);
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  g_queue_init (&self->sending);
+  return self;
+}
+
+static void
+wait_until_sent (CauStaging *self, gsize at_most)
+{
+  g_mutex_lock (&self->lock);
+  while (self->sending_bytes > at_most || (at_most == 0 && self->sending.length > 0))
+    g_cond_wait (&self->cond, &self->lock);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+drop_stage (CauStaging *self)
+{
+  wait_until_sent (self, 0);
+  if (self->stage != NULL)
+    self->store->backend->klass->stage_free (self->store->backend, self->stage);
+  self->stage = NULL;
+  self->staged_to = 0;
+}
+
+static void
+drop_hot (CauStaging *self)
+{
+  for (guint i = 0; i < HOT_MAX; i++)
+    g_clear_pointer (&self->hot[i].data, g_free);
+}
+
+static void
+drop_encoded (CauStaging *self)
+{
+  g_hash_table_remove_all (self->encoded);
+  self->encoded_bytes = 0;
+}
+
+void
+cau_staging_free (CauStaging *self)
+{
+  drop_stage (self);
+  drop_hot (self);
+  g_hash_table_unref (self->encoded);
+  g_clear_pointer (&self->base, cau_reader_unref);
+  EVP_MD_CTX_free (self->hash);
+  g_clear_error (&self->failed);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
+
+guint64
+cau_staging_get_size (CauStaging *self)
+{
+  return self->size;
+}
+
+CauReader *
+cau_staging_get_base (CauStaging *self)
+{
+  return self->base;
+}
+
+/* ---- to the backend ---- */
+
+static void
+stage_done (CauOp *op)
+{
+  CauStaging *self = op->user_data;
+  CauStageOp *stage_op = (CauStageOp *) op;
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < stage_op->chunks->len; i++)
+    self->sending_bytes -= chunk_weight (g_ptr_array_index (stage_op->chunks, i));
+  g_queue_remove (&self->sending, op);
+  if (op->error != NULL && self->failed == NULL)
+    self->failed = g_steal_pointer (&op->error);
+  g_clear_error (&op->error);
+  g_ptr_array_unref (stage_op->chunks);
+  g_free (stage_op);
+  /* The waiter may free the staging as soon as the lock is let go. */
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+/* Hands all encoded chunks to the backend; forgets first what it has from chunk @keep on. */
+static void
+send_encoded (CauStaging *self, guint64 keep)
+{
+  CauStageOp    *op = g_new0 (CauStageOp, 1);
+  GHashTableIter iter;
+  gpointer       chunk;
+
+  if (self->stage == NULL)
+    self->stage = self->store->backend->klass->stage_new (self->store->backend);
+  op->op.kind = CAU_OP_STAGE;
+  op->op.done = stage_done;
+  op->op.user_data = self;
+  op->stage = self->stage;
+  op->keep = keep;
+  op->chunks = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_stored_chunk_free);
+
+  g_hash_table_iter_init (&iter, self->encoded);
+  while (g_hash_table_iter_next (&iter, NULL, &chunk))
+    {
+      g_hash_table_iter_steal (&iter);
+      g_ptr_array_add (op->chunks, chunk);
+      self->staged_to = MAX (self->staged_to, ((CauStoredChunk *) chunk)->number + 1);
+    }
+
+  g_mutex_lock (&self->lock);
+  g_queue_push_tail (&self->sending, op);
+  self->sending_bytes += self->encoded_bytes;
+  g_mutex_unlock (&self->lock);
+  self->encoded_bytes = 0;
+  self->store->backend->klass->submit (self->store->backend, &op->op);
+}
+
+static gboolean
+check_failed (CauStaging *self, GError **error)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  if (self->failed != NULL)
+    g_propagate_error (error, g_error_copy (self->failed));
+  return self->failed == NULL;
+}
+
+static gboolean
+put_encoded (CauStaging *self, CauStoredChunk *chunk, GError **error)
+{
+  CauStoredChunk *old = g_hash_table_lookup (self->encoded, &chunk->number);
+
+  if (old != NULL)
+    {
+      self->encoded_bytes -= chunk_weight (old);
+      g_hash_table_remove (self->encoded, &old->number);
+    }
+  g_hash_table_insert (self->encoded, &chunk->number, chunk);
+  self->encoded_bytes += chunk_weight (chunk);
+  if (self->encoded_bytes >= STAGE_AT)
+    {
+      send_encoded (self, G_MAXUINT64);
+      wait_until_sent (self, STAGING_MAX);
+    }
+  return check_failed (self, error);
+}
+
+/* ---- chunks ---- */
+
+/* Bytes of chunk @number when the report has @size. */
+static gsize
+chunk_length (guint64 size, guint64 number)
+{
+  guint64 start = number * CHUNK;
+
+  return start >= size ? 0 : (gsize) MIN (size - start, CHUNK);
+}
+
+static gboolean
+load_base (CauStaging *self, guint64 number, guint8 *raw, GError **error)
+{
+  gsize wanted = chunk_length (self->base_limit, number), n_read = 0;
+
+  if (wanted > 0 && !cau_reader_read (self->base, number * CHUNK, raw, wanted, &n_read, error))
+    return FALSE;
+  memset (raw + n_read, 0, CHUNK - n_read);
+  return TRUE;
+}
+
+static gboolean
+decode_whole (const CauStoredChunk *chunk, gsize length, guint8 *raw, GError **error)
+{
+  memset (raw + length, 0, CHUNK - length);
+  return cau_codec_decode (chunk, raw, length, error);
+}
+
+/* A chunk was encoded with the length it had then, which its later neighbours do not change: a last chunk that grows is
+ * loaded first, and encoded again. So its length then is its length by the size now, or it is hot. */
+static gboolean
+load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
+{
+  CauStoredChunk *chunk = g_hash_table_lookup (self->encoded, &number);
+  CauBackend     *backend = self->store->backend;
+  CauStoredChunk  staged = { 0 };
+  g_autoptr (GError) local = NULL;
+  gboolean ok;
+
+  if (chunk != NULL)
+    return decode_whole (chunk, chunk_length (self->size, number), raw, error);
+  if (number >= self->staged_to)
+    return load_base (self, number, raw, error);
+
+  wait_until_sent (self, 0);
+  if (!check_failed (self, error))
+    return FALSE;
+  if (backend->klass->get_chunk (backend, backend->klass->stage_get_version (backend, self->stage), number, &staged,
+                                 &local))
+    {
+      ok = decode_whole (&staged, chunk_length (self->size, number), raw, error);
+      g_clear_pointer (&staged.data, g_bytes_unref);
+      return ok;
+    }
+  if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+    return load_base (self, number, raw, error);
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+static gboolean
+cool (CauStaging *self, Hot *hot, GError **error)
+{
+  g_autofree guint8 *data = g_steal_pointer (&hot->data);
+  gsize              length = data != NULL ? chunk_length (self->size, hot->number) : 0;
+
+  return length == 0 || put_encoded (self, cau_codec_encode (hot->number, data, length), error);
+}
+
+static Hot *
+find_hot (CauStaging *self, guint64 number)
+{
+  for (guint i = 0; i < HOT_MAX; i++)
+    if (self->hot[i].data != NULL && self->hot[i].number == number)
+      return &self->hot[i];
+  return NULL;
+}
+
+/* @load: its bytes matter, all of them will not be overwritten. */
+static Hot *
+heat (CauStaging *self, guint64 number, gboolean load, GError **error)
+{
+  Hot               *hot = find_hot (self, number), *oldest = &self->hot[0];
+  g_autofree guint8 *data = NULL;
+
+  if (hot == NULL)
+    {
+      for (guint i = 1; i < HOT_MAX; i++)
+        if (oldest->data != NULL && (self->hot[i].data == NULL || self->hot[i].used < oldest->used))
+          oldest = &self->hot[i];
+      data = g_malloc (CHUNK);
+      if (!cool (self, oldest, error))
+        return NULL;
+      if (!load)
+        memset (data, 0, CHUNK);
+      else if (!load_chunk (self, number, data, error))
+        return NULL;
+      hot = oldest;
+      hot->number = number;
+      hot->data = g_steal_pointer (&data);
+    }
+  hot->used = ++self->clock;
+  return hot;
+}
+
+/* ---- size ---- */
+
+/* Makes the report end at @size, beyond its end. The last chunk grows by zeros, so it is written again. */
+static gboolean
+extend (CauStaging *self, guint64 size, GError **error)
+{
+  guint64 first = cau_stored_chunks (self->size), end = cau_stored_chunks (size);
+
+  if (self->size % CHUNK != 0 && heat (self, self->size / CHUNK, TRUE, error) == NULL)
+    return FALSE;
+  for (guint64 number = first; number < end; number++)
+    {
+      CauStoredChunk *hole = g_new0 (CauStoredChunk, 1);
+
+      hole->number = number;
+      if (!put_encoded (self, hole, error))
+        return FALSE;
+    }
+  self->size = size;
+  return TRUE;
+}
+
+static void
+forget_hash_from (CauStaging *self, guint64 offset)
+{
+  if (offset >= self->hashed)
+    return;
+  EVP_DigestInit_ex (self->hash, EVP_sha256 (), NULL);
+  self->hashed = 0;
+}
+
+static void
+forget_chunks_from (CauStaging *self, guint64 first)
+{
+  GHashTableIter iter;
+  gpointer       chunk;
+
+  for (guint i = 0; i < HOT_MAX; i++)
+    if (self->hot[i].data != NULL && self->hot[i].number >= first)
+      g_clear_pointer (&self->hot[i].data, g_free);
+  g_hash_table_iter_init (&iter, self->encoded);
+  while (g_hash_table_iter_next (&iter, NULL, &chunk))
+    if (((CauStoredChunk *) chunk)->number >= first)
+      {
+        self->encoded_bytes -= chunk_weight (chunk);
+        g_hash_table_iter_remove (&iter);
+      }
+  if (self->staged_to > first)
+    {
+      send_encoded (self, first);
+      self->staged_to = first;
+    }
+}
+
+static gboolean
+shrink (CauStaging *self, guint64 size, GError **error)
+{
+  gsize rest = size % CHUNK;
+  Hot  *hot = NULL;
+
+  if (rest != 0)
+    {
+      hot = heat (self, size / CHUNK, TRUE, error);
+      if (hot == NULL)
+        return FALSE;
+      memset (hot->data + rest, 0, CHUNK - rest);
+    }
+  forget_chunks_from (self, cau_stored_chunks (size));
+  forget_hash_from (self, size);
+  self->size = size;
+  self->base_limit = MIN (self->base_limit, size);
+  return check_failed (self, error);
+}
+
+gboolean
+cau_staging_truncate (CauStaging *self, guint64 size, GError **error)
+{
+  return size < self->size ? shrink (self, size, error) : extend (self, size, error);
+}
+
+/* ---- bytes ---- */
+
+static gboolean
+write_chunk (CauStaging *self, guint64 offset, const guint8 *data, gsize length, GError **error)
+{
+  guint64 number = offset / CHUNK;
+  gsize   at = offset % CHUNK;
+  gsize   old = chunk_length (self->size, number);
+  Hot    *hot = heat (self, number, old > 0 && (at > 0 || length < old), error);
+
+  if (hot == NULL)
+    return FALSE;
+  memcpy (hot->data + at, data, length);
+  self->size = MAX (self->size, offset + length);
+  return TRUE;
+}
+
+gboolean
+cau_staging_write (CauStaging *self, guint64 offset, const guint8 *data, gsize length, GError **error)
+{
+  if (!check_failed (self, error) || (offset > self->size && !extend (self, offset, error)))
+    return FALSE;
+  forget_hash_from (self, offset);
+  while (length > 0)
+    {
+      gsize part = MIN (length, CHUNK - offset % CHUNK);
+
+      if (!write_chunk (self, offset, data, part, error))
+        return FALSE;
+      if (offset == self->hashed)
+        {
+          EVP_DigestUpdate (self->hash, data, part);
+          self->hashed += part;
+        }
+      offset += part;
+      data += part;
+      length -= part;
+    }
+  return TRUE;
+}
+
+gboolean
+cau_staging_read (CauStaging *self, guint64 offset, guint8 *buffer, gsize length, gsize *n_read, GError **error)
+{
+  g_autofree guint8 *raw = NULL;
+
+  *n_read = 0;
+  if (offset >= self->size)
+    return TRUE;
+  length = (gsize) MIN (length, self->size - offset);
+  while (*n_read < length)
+    {
+      guint64 number = offset / CHUNK;
+      gsize   at = offset % CHUNK, part = MIN (length - *n_read, CHUNK - at);
+      Hot    *hot = find_hot (self, number);
+
+      if (hot == NULL && raw == NULL)
+        raw = g_malloc (CHUNK);
+      if (hot == NULL && !load_chunk (self, number, raw, error))
+        return FALSE;
+      memcpy (buffer + *n_read, (hot != NULL ? hot->data : raw) + at, part);
+      offset += part;
+      *n_read += part;
+    }
+  return TRUE;
+}
+
+/* ---- the commit ---- */
+
+static gboolean
+hash_rest (CauStaging *self, guint8 *sha256, GError **error)
+{
+  g_autofree guint8 *raw = self->hashed < self->size ? g_malloc (CHUNK) : NULL;
+  EVP_MD_CTX        *copy;
+
+  while (self->hashed < self->size)
+    {
+      gsize n_read;
+
+      if (!cau_staging_read (self, self->hashed, raw, CHUNK - self->hashed % CHUNK, &n_read, error))
+        return FALSE;
+      EVP_DigestUpdate (self->hash, raw, n_read);
+      self->hashed += n_read;
+    }
+  /* Finishing spoils the state, and the upload may go on. */
+  copy = EVP_MD_CTX_new ();
+  EVP_MD_CTX_copy_ex (copy, self->hash);
+  EVP_DigestFinal_ex (copy, sha256, NULL);
+  EVP_MD_CTX_free (copy);
+  return TRUE;
+}
+
+static GPtrArray *
+copy_encoded (CauStaging *self)
+{
+  GPtrArray     *chunks = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_stored_chunk_free);
+  GHashTableIter iter;
+  gpointer       value;
+
+  g_hash_table_iter_init (&iter, self->encoded);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      CauStoredChunk *chunk = g_memdup2 (value, sizeof *chunk);
+
+      if (chunk->data != NULL)
+        g_bytes_ref (chunk->data);
+      g_ptr_array_add (chunks, chunk);
+    }
+  return chunks;
+}
+
+gboolean
+cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error)
+{
+  /* The hash first: it may read what is hot. */
+  if (!hash_rest (self, op->info.sha256, error))
+    return FALSE;
+  for (guint i = 0; i < HOT_MAX; i++)
+    if (!cool (self, &self->hot[i], error))
+      return FALSE;
+  if (!check_failed (self, error))
+    return FALSE;
+  op->stage = self->stage;
+  op->chunks = copy_encoded (self);
+  op->base = self->base != NULL ? cau_reader_get_info (self->base)->version : 0;
+  op->inherit = cau_stored_chunks (self->base_limit);
+  op->info.size = self->size;
+  return TRUE;
+}
+
+void
+cau_staging_rebase (CauStaging *self, CauReader *saved)
+{
+  drop_stage (self);
+  drop_encoded (self);
+  g_clear_pointer (&self->base, cau_reader_unref);
+  self->base = saved;
+  self->base_limit = self->size;
+}

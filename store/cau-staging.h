@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The bytes of an upload before its commit: chunks that were written, over those of a base version. What was written last
+ * lies raw in memory, what was finished lies there encoded, and when that grows it is staged in the
+ * backend. One thread at a time. */
+
+#include "cau-store-private.h"
+
+G_BEGIN_DECLS
+
+typedef struct _CauStaging CauStaging;
+
+/* @base: (transfer full) (nullable): the version to start from. */
+CauStaging *cau_staging_new (CauStore *store, CauReader *base);
+void        cau_staging_free (CauStaging *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStaging, cau_staging_free)
+
+guint64    cau_staging_get_size (CauStaging *self);
+CauReader *cau_staging_get_base (CauStaging *self); /* borrowed; NULL when there is none */
+
+/* May wait for what is being staged. */
+gboolean cau_staging_write (CauStaging *self, guint64 offset, const guint8 *data, gsize length, GError **error);
+gboolean cau_staging_truncate (CauStaging *self, guint64 size, GError **error);
+gboolean cau_staging_read (CauStaging *self, guint64 offset, guint8 *buffer, gsize length, gsize *n_read,
+                           GError **error);
+
+/* Encodes what is raw, computes the SHA-256, and fills the fields of @op that say what the bytes are. They stay
+ * readable here meanwhile. */
+gboolean cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error);
+
+/* After that commit: starts over from what was saved. @saved: (transfer full). */
+void cau_staging_rebase (CauStaging *self, CauReader *saved);
+
+G_END_DECLS

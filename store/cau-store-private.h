@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "cau-backend.h"
+#include "cau-target.h"
+
+G_BEGIN_DECLS
+
+struct _CauStore
+{
+  gatomicrefcount ref_count;
+  char           *uri;
+  CauBackend     *backend;
+  guint64         max_report_size; /* never 0; set before threads use the store */
+  CauTargets     *targets;
+  GThreadPool    *rebasers; /* of CauUpload: appends that have to be put after somebody else's commit */
+};
+
+/* Takes over the caller's pin of info->version. @info is copied. */
+CauReader *cau_reader_new (CauStore *store, const CauReportInfo *info, guint64 chunk_size);
+
+/* Opens the current version of the report CauReportInfo.report. Errors: NOT_FOUND. */
+CauReader *cau_store_open_report (CauStore *self, guint64 report, guint64 chunk_size, GError **error);
+
+/* The sizes of the chunks put so far by cau_store_put_report(): (element-type gsize), borrowed. */
+GArray *cau_upload_get_put_sizes (CauUpload *self);
+
+/* Runs on a thread of store->rebasers. */
+void cau_upload_rebase (gpointer upload, gpointer store);
+
+G_END_DECLS

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+#include "cau-target.h"
+
+typedef struct
+{
+  guint64 id;
+  char   *name;
+} Key;
+
+/* All fields are guarded by targets->lock. */
+struct _CauTarget
+{
+  CauTargets *targets;
+  guint       ref_count; /* uploads, and holds */
+  Key         key;       /* while report is 0 */
+  guint64     report;    /* 0: never saved */
+  gboolean    removed;
+  gboolean    held;       /* a rename or removal is in hand */
+  guint       committing; /* commits in hand */
+  GQueue      uploads;    /* of CauUpload, the newest first; not counted: each leaves before it goes */
+};
+
+struct _CauTargets
+{
+  GMutex      lock;      /* guards the tables and every target; nothing is waited for under it but cond */
+  GCond       cond;      /* held or committing became less */
+  GHashTable *by_name;   /* Key -> CauTarget: never saved, not removed */
+  GHashTable *by_report; /* report -> CauTarget */
+};
+
+static guint
+key_hash (gconstpointer data)
+{
+  const Key *key = data;
+
+  return g_str_hash (key->name) ^ g_int64_hash (&key->id);
+}
+
+static gboolean
+key_equal (gconstpointer a, gconstpointer b)
+{
+  const Key *x = a, *y = b;
+
+  return x->id == y->id && g_str_equal (x->name, y->name);
+}
+
+CauTargets *
+cau_targets_new (void)
+{
+  CauTargets *self = g_new0 (CauTargets, 1);
+
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  self->by_name = g_hash_table_new (key_hash, key_equal);
+  self->by_report = g_hash_table_new (g_int64_hash, g_int64_equal);
+  return self;
+}
+
+void
+cau_targets_free (CauTargets *self)
+{
+  g_warn_if_fail (g_hash_table_size (self->by_name) == 0 && g_hash_table_size (self->by_report) == 0);
+  g_hash_table_unref (self->by_name);
+  g_hash_table_unref (self->by_report);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
+
+static CauTarget *
+find_name_locked (CauTargets *self, guint64 id, const char *name)
+{
+  Key key = { id, (char *) name };
+
+  return g_hash_table_lookup (self->by_name, &key);
+}
+
+/* Takes the target out of the table it is in: its name and report may change then. */
+static void
+unlist_locked (CauTarget *self)
+{
+  if (self->report != 0)
+    g_hash_table_remove (self->targets->by_report, &self->report);
+  else if (!self->removed)
+    g_hash_table_remove (self->targets->by_name, &self->key);
+}
+
+static void
+list_locked (CauTarget *self)
+{
+  if (self->report != 0)
+    g_hash_table_insert (self->targets->by_report, &self->report, self);
+  else if (!self->removed)
+    g_hash_table_insert (self->targets->by_name, &self->key, self);
+}
+
+static CauTarget *
+target_new_locked (CauTargets *targets, guint64 id, const char *name, guint64 report)
+{
+  CauTarget *self = g_new0 (CauTarget, 1);
+
+  self->targets = targets;
+  self->key.id = id;
+  self->key.name = g_strdup (name);
+  self->report = report;
+  g_queue_init (&self->uploads);
+  list_locked (self);
+  return self;
+}
+
+static void
+unref_locked (CauTarget *self)
+{
+  if (--self->ref_count > 0)
+    return;
+  /* Two targets can become one report (two uploads that made the same name, each from its own begin): only the
+   * listed one is in the table. */
+  if (self->report == 0 || g_hash_table_lookup (self->targets->by_report, &self->report) == self)
+    unlist_locked (self);
+  g_free (self->key.name);
+  g_free (self);
+}
+
+static void
+join_locked (CauTarget *self, CauUpload *upload)
+{
+  self->ref_count++;
+  g_queue_push_head (&self->uploads, upload);
+}
+
+CauTarget *
+cau_targets_join_report (CauTargets *self, guint64 report, CauUpload *upload)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  CauTarget    *target = g_hash_table_lookup (self->by_report, &report);
+
+  if (target == NULL)
+    target = target_new_locked (self, 0, NULL, report);
+  join_locked (target, upload);
+  return target;
+}
+
+CauTarget *
+cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean exclusive, CauUpload *upload)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  CauTarget    *target = find_name_locked (self, id, name);
+
+  if (target != NULL && exclusive)
+    return NULL;
+  if (target == NULL)
+    target = target_new_locked (self, id, name, 0);
+  join_locked (target, upload);
+  return target;
+}
+
+gboolean
+cau_target_leave (CauTarget *self, CauUpload *upload, gatomicrefcount *ref_count)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  if (!g_atomic_ref_count_dec (ref_count))
+    return FALSE;
+  g_queue_remove (&self->uploads, upload);
+  unref_locked (self);
+  return TRUE;
+}
+
+gboolean
+cau_target_begin_commit (CauTarget *self, CauReportInfo *info)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  while (self->held)
+    g_cond_wait (&self->targets->cond, &self->targets->lock);
+  if (self->removed)
+    return FALSE;
+  self->committing++;
+  info->report = self->report;
+  info->orchestrator = self->report == 0 ? self->key.id : 0;
+  g_free (info->name);
+  info->name = g_strdup (self->report == 0 ? self->key.name : NULL);
+  return TRUE;
+}
+
+void
+cau_target_end_commit (CauTarget *self, guint64 report)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  self->committing--;
+  if (report != 0 && self->report == 0)
+    {
+      unlist_locked (self);
+      self->report = report;
+      if (g_hash_table_lookup (self->targets->by_report, &report) == NULL)
+        list_locked (self);
+    }
+  g_cond_broadcast (&self->targets->cond);
+}
+
+guint64
+cau_target_get_report (CauTarget *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  return self->report;
+}
+
+CauUpload *
+cau_targets_find_upload (CauTargets *self, guint64 id, const char *name)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  CauTarget    *target = find_name_locked (self, id, name);
+
+  if (target == NULL || target->uploads.head == NULL)
+    return NULL;
+  return cau_upload_ref (target->uploads.head->data);
+}
+
+gboolean
+cau_targets_has_report (CauTargets *self, guint64 report)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  return g_hash_table_contains (self->by_report, &report);
+}
+
+gboolean
+cau_targets_use_orchestrator (CauTargets *self, guint64 id)
+{
+  G_GNUC_UNUSED  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  GHashTableIter iter;
+  gpointer       key;
+
+  g_hash_table_iter_init (&iter, self->by_name);
+  while (g_hash_table_iter_next (&iter, &key, NULL))
+    if (((Key *) key)->id == id)
+      return TRUE;
+  return FALSE;
+}
+
+void
+cau_targets_hold (CauTargets *self, guint64 id, const char *name, guint64 new_id, const char *new_name,
+                  CauTargetPair *pair)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  /* What a name leads to can change in each wait, so it is looked up again. Both are taken at once: no order of holds
+   * can block another. */
+  for (;;)
+    {
+      pair->from = find_name_locked (self, id, name);
+      pair->to = new_name != NULL ? find_name_locked (self, new_id, new_name) : NULL;
+      if (pair->to == pair->from)
+        pair->to = NULL;
+      if ((pair->from == NULL || (!pair->from->held && pair->from->committing == 0))
+          && (pair->to == NULL || (!pair->to->held && pair->to->committing == 0)))
+        break;
+      g_cond_wait (&self->cond, &self->lock);
+    }
+  for (guint i = 0; i < 2; i++)
+    {
+      CauTarget *target = i == 0 ? pair->from : pair->to;
+
+      if (target != NULL)
+        {
+          target->held = TRUE;
+          target->ref_count++;
+        }
+    }
+}
+
+static void
+remove_locked (CauTarget *self)
+{
+  unlist_locked (self);
+  self->removed = TRUE;
+}
+
+static void
+rename_locked (CauTarget *self, guint64 id, const char *name)
+{
+  unlist_locked (self);
+  self->key.id = id;
+  g_free (self->key.name);
+  self->key.name = g_strdup (name);
+  list_locked (self);
+}
+
+void
+cau_targets_release (CauTargets *self, CauTargetPair *pair, CauTargetsChange change, guint64 id, const char *name,
+                     guint64 new_id, const char *new_name)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  if (pair->to != NULL && change == CAU_TARGETS_RENAME)
+    remove_locked (pair->to);
+  if (pair->to != NULL && change == CAU_TARGETS_EXCHANGE)
+    unlist_locked (pair->to);
+  if (pair->from != NULL && change == CAU_TARGETS_REMOVE)
+    remove_locked (pair->from);
+  else if (pair->from != NULL && change != CAU_TARGETS_NOTHING)
+    rename_locked (pair->from, new_id, new_name);
+  if (pair->to != NULL && change == CAU_TARGETS_EXCHANGE)
+    {
+      pair->to->key.id = id;
+      g_free (pair->to->key.name);
+      pair->to->key.name = g_strdup (name);
+      list_locked (pair->to);
+    }
+
+  for (guint i = 0; i < 2; i++)
+    {
+      CauTarget *target = i == 0 ? pair->from : pair->to;
+
+      if (target != NULL)
+        {
+          target->held = FALSE;
+          unref_locked (target);
+        }
+    }
+  g_cond_broadcast (&self->cond);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What uploads are for: a report. One that is saved is known by its report id, which every rename in every process
+ * leaves alone, so the backend finds it. One that was never saved exists in this process only, as a name; the renames
+ * and removals of this process move and end it. Commits and such changes of one target exclude each other: both happen
+ * whole, in some order. Thread-safe. */
+
+#include "cau-store.h"
+
+G_BEGIN_DECLS
+
+typedef struct _CauTargets CauTargets; /* all targets of a store */
+typedef struct _CauTarget  CauTarget;  /* counted, by uploads */
+
+CauTargets *cau_targets_new (void);
+void        cau_targets_free (CauTargets *self);
+
+/* The target of the saved report @report, which is called @name now. Returns: (transfer full). */
+CauTarget *cau_targets_join_report (CauTargets *self, guint64 report, CauUpload *upload);
+
+/* The target of a name that leads to nothing yet; it is made when no upload has it.
+ * @exclusive: NULL in that case that one has. Returns: (transfer full). */
+CauTarget *cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean exclusive,
+                                  CauUpload *upload);
+
+/* Drops a reference of @upload, counted by @ref_count. TRUE: it was the last, and @upload has left the target, so
+ * that cau_targets_find_upload() cannot hand it out again in between. */
+gboolean cau_target_leave (CauTarget *self, CauUpload *upload, gatomicrefcount *ref_count);
+
+/* Where a commit has to go. Waits for changes of the name in hand; until cau_target_end_commit() there are none.
+ * @info: report, or else orchestrator and name, are set. FALSE: the name was removed. */
+gboolean cau_target_begin_commit (CauTarget *self, CauReportInfo *info);
+
+/* @report: the report as which it was saved, 0 when the commit failed. */
+void cau_target_end_commit (CauTarget *self, guint64 report);
+
+guint64 cau_target_get_report (CauTarget *self);
+
+/* The newest upload of a name that was never saved: (transfer full) or NULL. */
+CauUpload *cau_targets_find_upload (CauTargets *self, guint64 id, const char *name);
+gboolean   cau_targets_has_report (CauTargets *self, guint64 report);
+gboolean   cau_targets_use_orchestrator (CauTargets *self, guint64 id);
+
+/* The unsaved targets of two names (either may be NULL), held still for a change. */
+typedef struct
+{
+  CauTarget *from;
+  CauTarget *to;
+} CauTargetPair;
+
+/* Waits for their commits in hand and keeps others off. @new_name NULL: a removal. */
+void cau_targets_hold (CauTargets *self, guint64 id, const char *name, guint64 new_id, const char *new_name,
+                       CauTargetPair *pair);
+
+typedef enum
+{
+  CAU_TARGETS_NOTHING,  /* the change failed */
+  CAU_TARGETS_REMOVE,   /* from is gone */
+  CAU_TARGETS_RENAME,   /* from has the new name, what had it is gone */
+  CAU_TARGETS_EXCHANGE, /* each has the other's name */
+} CauTargetsChange;
+
+void cau_targets_release (CauTargets *self, CauTargetPair *pair, CauTargetsChange change, guint64 id, const char *name,
+                          guint64 new_id, const char *new_name);
+
+G_END_DECLS

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+#include "sqlite-backend.h"
+#include "sqlite-rows.h"
+
+static gboolean
+not_found (GError **error, const char *what)
+{
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "there is no %s", what);
+  return FALSE;
+}
+
+static gint64
+now_ns (void)
+{
+  return cau_datetime_now () * 1000;
+}
+
+static void
+merge_attributes (CauAttributes *to, CauAttributeMask mask, const CauAttributes *from)
+{
+  if (mask & CAU_ATTRIBUTE_MODE)
+    to->mode = from->mode;
+  if (mask & CAU_ATTRIBUTE_UID)
+    to->uid = from->uid;
+  if (mask & CAU_ATTRIBUTE_GID)
+    to->gid = from->gid;
+  if (mask & CAU_ATTRIBUTE_ATIME)
+    to->atime = from->atime;
+  if (mask & CAU_ATTRIBUTE_MTIME)
+    to->mtime = from->mtime;
+  to->ctime = now_ns ();
+}
+
+gboolean
+cau_sqlite_touch_orchestrator (CauDb *db, guint64 id, int added, GError **error)
+{
+  return cau_db_run (db, error,
+                     "UPDATE orchestrators SET n_reports = n_reports + ?2, mtime = ?3, ctime = ?3 WHERE id = ?1", "iii",
+                     (gint64) id, (gint64) added, now_ns ());
+}
+
+/* ---- orchestrators ---- */
+
+static gboolean
+apply_create_orchestrator (CauDb *db, CauOrchestratorOp *op, GError **error)
+{
+  CauOrchestratorInfo existing;
+  gboolean            found;
+
+  if (!cau_sqlite_lookup_orchestrator (db, &op->info.guid, 0, &existing, &found, error))
+    return FALSE;
+  if (found)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "the orchestrator exists already");
+      return FALSE;
+    }
+  op->info.attributes.atime = op->info.attributes.mtime = op->info.attributes.ctime = now_ns ();
+  return cau_row_insert_orchestrator (db, &op->info, FALSE, error)
+         && cau_sqlite_touch_orchestrator (db, CAU_STORE_ROOT_ID, 0, error);
+}
+
+static gboolean
+has_reports (CauDb *db, guint64 id, gboolean *result, GError **error)
+{
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error, "SELECT 1 FROM versions WHERE orchestrator = ?1 LIMIT 1", "i", (gint64) id);
+  gboolean done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  *result = !done;
+  return TRUE;
+}
+
+static gboolean
+apply_remove_orchestrator (CauDb *db, CauOrchestratorOp *op, GError **error)
+{
+  gboolean found, used;
+
+  if (!cau_sqlite_lookup_orchestrator (db, &op->info.guid, 0, &op->info, &found, error))
+    return FALSE;
+  if (!found)
+    return not_found (error, "such orchestrator");
+  if (!has_reports (db, op->info.id, &used, error))
+    return FALSE;
+  if (used)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_EMPTY, "the orchestrator still has reports");
+      return FALSE;
+    }
+  return cau_db_run (db, error, "DELETE FROM orchestrators WHERE id = ?1", "i", (gint64) op->info.id)
+         && cau_sqlite_touch_orchestrator (db, CAU_STORE_ROOT_ID, 0, error);
+}
+
+static gboolean
+apply_set_orchestrator_attributes (CauDb *db, CauOrchestratorOp *op, GError **error)
+{
+  CauOrchestratorInfo current;
+  CauAttributes      *a = &current.attributes;
+  gboolean            found;
+
+  if (!cau_sqlite_lookup_orchestrator (db, NULL, op->info.id, &current, &found, error))
+    return FALSE;
+  if (!found)
+    return not_found (error, "such orchestrator");
+  merge_attributes (a, op->mask, &op->info.attributes);
+  op->info = current;
+  return cau_db_run (db, error,
+                     "UPDATE orchestrators SET mode = ?2, uid = ?3, gid = ?4, atime = ?5, mtime = ?6, ctime = ?7"
+                     " WHERE id = ?1",
+                     "iiiiiii", (gint64) current.id, (gint64) a->mode, (gint64) a->uid, (gint64) a->gid, a->atime,
+                     a->mtime, a->ctime);
+}
+
+/* ---- versions that no name leads to any more ---- */
+
+static gboolean
+has_other_versions (CauDb *db, const CauReportInfo *info, gboolean *result, GError **error)
+{
+  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT 1 FROM versions WHERE report = ?1 AND id <> ?2 LIMIT 1",
+                                          "ii", (gint64) info->report, (gint64) info->version);
+  gboolean done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  *result = !done;
+  return TRUE;
+}
+
+/* Versions of one report may share chunks, always under the same number. */
+static gboolean
+delete_chunks (CauDb *db, const CauReportInfo *info, GError **error)
+{
+  gboolean shared;
+
+  if (!has_other_versions (db, info, &shared, error))
+    return FALSE;
+  if (!shared)
+    return cau_db_run (db, error,
+                       "DELETE FROM chunks WHERE id IN (SELECT chunk FROM parts WHERE version = ?1 AND chunk <> 0)",
+                       "i", (gint64) info->version);
+  return cau_db_run (db, error,
+                     "DELETE FROM chunks WHERE id IN (SELECT chunk FROM parts AS mine"
+                     "  WHERE version = ?1 AND chunk <> 0 AND NOT EXISTS (SELECT 1 FROM versions JOIN parts AS other"
+                     "    ON other.version = versions.id AND other.number = mine.number"
+                     "    WHERE versions.report = ?2 AND versions.id <> ?1 AND other.chunk = mine.chunk))",
+                     "ii", (gint64) info->version, (gint64) info->report);
+}
+
+static gboolean
+delete_version (CauDb *db, const CauReportInfo *info, GError **error)
+{
+  return delete_chunks (db, info, error)
+         && cau_db_run (db, error, "DELETE FROM parts WHERE version = ?1", "i", (gint64) info->version)
+         && cau_db_run (db, error, "DELETE FROM versions WHERE id = ?1", "i", (gint64) info->version);
+}
+
+gboolean
+cau_sqlite_supersede (CauSqlite *self, CauDb *db, CauReportInfo *info, GError **error)
+{
+  if (cau_pins_begin_collect (self->pins, info->version))
+    return delete_version (db, info, error);
+
+  info->orchestrator = 0;
+  g_clear_pointer (&info->name, g_free);
+  return cau_row_update_version (db, info, error);
+}
+
+static GArray *
+list_garbage (CauDb *db, GError **error)
+{
+  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT id, report FROM versions WHERE orchestrator IS NULL", "");
+  g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (CauReportInfo));
+
+  if (stmt == NULL)
+    return NULL;
+  for (;;)
+    {
+      CauReportInfo info = CAU_REPORT_INFO_INIT;
+      gboolean      done;
+
+      if (!cau_stmt_step (stmt, &done, error))
+        return NULL;
+      if (done)
+        return g_steal_pointer (&list);
+      info.version = (guint64) sqlite3_column_int64 (stmt, 0);
+      info.report = (guint64) sqlite3_column_int64 (stmt, 1);
+      g_array_append_val (list, info);
+    }
+}
+
+static gboolean
+apply_collect (CauSqlite *self, CauDb *db, CauCollectOp *op, GError **error)
+{
+  g_autoptr (GArray) garbage = list_garbage (db, error);
+
+  if (garbage == NULL)
+    return FALSE;
+  op->n_collected = 0;
+  for (guint i = 0; i < garbage->len; i++)
+    {
+      const CauReportInfo *info = &g_array_index (garbage, CauReportInfo, i);
+
+      if (!cau_pins_begin_collect (self->pins, info->version))
+        continue;
+      if (!delete_version (db, info, error))
+        return FALSE;
+      op->n_collected++;
+    }
+  return TRUE;
+}
+
+/* ---- names ---- */
+
+static gboolean
+move_report (CauDb *db, CauReportInfo *info, guint64 id, const char *name, GError **error)
+{
+  info->orchestrator = id;
+  g_free (info->name);
+  info->name = g_strdup (name);
+  info->attributes.ctime = now_ns ();
+  return cau_row_update_version (db, info, error);
+}
+
+/* The index of names is unique, so one of two that change places has to be without a name in between. */
+static gboolean
+exchange_reports (CauDb *db, CauReportInfo *a, CauReportInfo *b, GError **error)
+{
+  g_auto (CauReportInfo) from = CAU_REPORT_INFO_INIT;
+  g_auto (CauReportInfo) to = CAU_REPORT_INFO_INIT;
+
+  cau_report_info_copy (a, &from);
+  cau_report_info_copy (b, &to);
+  a->orchestrator = 0;
+  return cau_row_update_version (db, a, error) && move_report (db, b, from.orchestrator, from.name, error)
+         && move_report (db, a, to.orchestrator, to.name, error);
+}
+
+static gboolean
+remove_report (CauSqlite *self, CauDb *db, CauReportInfo *info, GError **error)
+{
+  guint64 id = info->orchestrator;
+
+  return cau_sqlite_supersede (self, db, info, error) && cau_sqlite_touch_orchestrator (db, id, -1, error);
+}
+
+static gboolean
+check_orchestrator (CauDb *db, guint64 id, GError **error)
+{
+  CauOrchestratorInfo info;
+  gboolean            found;
+
+  if (!cau_sqlite_lookup_orchestrator (db, NULL, id, &info, &found, error))
+    return FALSE;
+  return found || not_found (error, "such orchestrator");
+}
+
+static gboolean
+touch_both (CauDb *db, const CauRenameOp *op, int moved, GError **error)
+{
+  if (op->id == op->new_id)
+    return cau_sqlite_touch_orchestrator (db, op->id, 0, error);
+  return cau_sqlite_touch_orchestrator (db, op->id, -moved, error)
+         && cau_sqlite_touch_orchestrator (db, op->new_id, moved, error);
+}
+
+static gboolean
+apply_rename (CauSqlite *self, CauDb *db, CauRenameOp *op, GError **error)
+{
+  g_auto (CauReportInfo) from = CAU_REPORT_INFO_INIT;
+  g_auto (CauReportInfo) to = CAU_REPORT_INFO_INIT;
+  gboolean found, taken;
+
+  if (!cau_sqlite_lookup_report (db, op->id, op->name, &from, &found, error)
+      || !cau_sqlite_lookup_report (db, op->new_id, op->new_name, &to, &taken, error)
+      || !check_orchestrator (db, op->new_id, error))
+    return FALSE;
+  if (!found || (op->mode == CAU_RENAME_EXCHANGE && !taken))
+    return not_found (error, "such report");
+  if (taken && op->mode == CAU_RENAME_NO_REPLACE)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s exists already", op->new_name);
+      return FALSE;
+    }
+  if (taken && from.version == to.version)
+    return TRUE;
+  if (op->mode == CAU_RENAME_EXCHANGE)
+    return exchange_reports (db, &from, &to, error) && touch_both (db, op, 0, error);
+  if (taken && !remove_report (self, db, &to, error))
+    return FALSE;
+  return move_report (db, &from, op->new_id, op->new_name, error) && touch_both (db, op, 1, error);
+}
+
+/* A report whose record is damaged cannot be read, but it can be removed. */
+static gboolean
+remove_damaged (CauSqlite *self, CauDb *db, const CauRenameOp *op, GError **error)
+{
+  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT id FROM versions WHERE orchestrator = ?1 AND name = ?2",
+                                          "it", (gint64) op->id, op->name);
+  CauReportInfo info = CAU_REPORT_INFO_INIT;
+  gboolean      done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  if (done)
+    return not_found (error, "such report");
+  info.version = (guint64) sqlite3_column_int64 (stmt, 0);
+  g_clear_pointer (&stmt, cau_stmt_reset);
+  if (!cau_pins_begin_collect (self->pins, info.version))
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_BUSY, "report %s is damaged and being read", op->name);
+      return FALSE;
+    }
+  return delete_version (db, &info, error) && cau_sqlite_touch_orchestrator (db, op->id, -1, error);
+}
+
+static gboolean
+apply_remove (CauSqlite *self, CauDb *db, CauRenameOp *op, GError **error)
+{
+  g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
+  g_autoptr (GError) damage = NULL;
+  gboolean found;
+
+  if (!cau_sqlite_lookup_report (db, op->id, op->name, &info, &found, &damage))
+    {
+      if (g_error_matches (damage, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT))
+        return remove_damaged (self, db, op, error);
+      g_propagate_error (error, g_steal_pointer (&damage));
+      return FALSE;
+    }
+  return found ? remove_report (self, db, &info, error) : not_found (error, "such report");
+}
+
+static gboolean
+lookup_current (CauDb *db, const CauReportInfo *which, CauReportInfo *info, gboolean *found, GError **error)
+{
+  if (which->version != 0)
+    {
+      if (!cau_sqlite_lookup_version (db, which->version, info, found, error))
+        return FALSE;
+      *found = *found && info->orchestrator != 0;
+      return TRUE;
+    }
+  return cau_sqlite_lookup_current (db, which->report, info, found, error);
+}
+
+static gboolean
+apply_set_report_attributes (CauDb *db, CauReportAttributesOp *op, GError **error)
+{
+  g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
+  gboolean found;
+
+  if (!lookup_current (db, &op->info, &info, &found, error))
+    return FALSE;
+  if (!found)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE, "the report was replaced or removed");
+      return FALSE;
+    }
+  merge_attributes (&info.attributes, op->mask, &op->info.attributes);
+  if (!cau_row_update_version (db, &info, error))
+    return FALSE;
+  cau_report_info_clear (&op->info);
+  cau_report_info_copy (&info, &op->info);
+  return TRUE;
+}
+
+gboolean
+cau_sqlite_apply (CauSqlite *self, CauDb *db, CauOp *op, GError **error)
+{
+  switch (op->kind)
+    {
+    case CAU_OP_STAGE:
+      return cau_sqlite_apply_stage (self, db, (CauStageOp *) op, error);
+    case CAU_OP_COMMIT:
+      return cau_sqlite_apply_commit (self, db, (CauCommitOp *) op, error);
+    case CAU_OP_CREATE_ORCHESTRATOR:
+      return apply_create_orchestrator (db, (CauOrchestratorOp *) op, error);
+    case CAU_OP_REMOVE_ORCHESTRATOR:
+      return apply_remove_orchestrator (db, (CauOrchestratorOp *) op, error);
+    case CAU_OP_SET_ORCHESTRATOR_ATTRIBUTES:
+      return apply_set_orchestrator_attributes (db, (CauOrchestratorOp *) op, error);
+    case CAU_OP_RENAME:
+      return apply_rename (self, db, (CauRenameOp *) op, error);
+    case CAU_OP_REMOVE:
+      return apply_remove (self, db, (CauRenameOp *) op, error);
+    case CAU_OP_SET_REPORT_ATTRIBUTES:
+      return apply_set_report_attributes (db, (CauReportAttributesOp *) op, error);
+    case CAU_OP_COLLECT:
+      return apply_collect (self, db, (CauCollectOp *) op, error);
+    case CAU_OP_SYNC:
+      /* A transaction that writes nothing syncs nothing, and what was staged may lie unsynced before it. */
+      return cau_db_run (db, error, "UPDATE orchestrators SET n_reports = 0 WHERE id = 0", "");
+    }
+  g_return_val_if_reached (FALSE);
+}

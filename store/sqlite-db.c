@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "sqlite-rows.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long one process waits for another that holds the write lock, in milliseconds. */
+#define DB_BUSY_TIMEOUT_MS 30000
+
+/* Of each connection's page cache; the kernel caches the file as well. */
+#define DB_CACHE_KIB 1024
+
+struct _CauDb
+{
+  sqlite3    *handle;
+  char       *path;
+  GHashTable *statements; /* address of the SQL -> sqlite3_stmt */
+};
+
+/* clang-format off */
+static const char schema[] =
+  "CREATE TABLE orchestrators ("
+  "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+  "  guid BLOB UNIQUE,"            /* 16 bytes; NULL in row 0, the store itself */
+  "  n_reports INTEGER NOT NULL,"
+  "  mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
+  "  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,"
+  "  checksum INTEGER NOT NULL"
+  ") STRICT;"
+  "CREATE TABLE versions ("
+  "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+  "  report INTEGER NOT NULL,"
+  "  orchestrator INTEGER REFERENCES orchestrators (id),"
+  "  name TEXT,"
+  "  size INTEGER NOT NULL, stored_size INTEGER NOT NULL, sha256 BLOB NOT NULL,"
+  "  saved INTEGER NOT NULL,"
+  "  mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
+  "  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,"
+  "  checksum INTEGER NOT NULL,"
+  "  CHECK ((orchestrator IS NULL) = (name IS NULL))"
+  ") STRICT;"
+  "CREATE UNIQUE INDEX versions_by_name ON versions (orchestrator, name) WHERE orchestrator IS NOT NULL;"
+  "CREATE INDEX versions_by_report ON versions (report);"
+  "CREATE INDEX versions_unnamed ON versions (id) WHERE orchestrator IS NULL;"
+  "CREATE TABLE chunks ("
+  "  id INTEGER PRIMARY KEY,"
+  "  data BLOB NOT NULL"
+  ") STRICT;"
+  "CREATE TABLE parts ("
+  "  version INTEGER NOT NULL REFERENCES versions (id) DEFERRABLE INITIALLY DEFERRED,"
+  "  number INTEGER NOT NULL,"
+  "  chunk INTEGER NOT NULL,"      /* chunks.id; 0 is a hole */
+  "  stored_size INTEGER NOT NULL,"
+  "  checksum INTEGER NOT NULL,"
+  "  PRIMARY KEY (version, number)"
+  ") WITHOUT ROWID, STRICT;";
+/* clang-format on */
+
+static void
+finalize (gpointer stmt)
+{
+  sqlite3_finalize (stmt);
+}
+
+static CauStoreError
+error_code_of (sqlite3 *handle)
+{
+  int system_errno = sqlite3_system_errno (handle);
+
+  switch (sqlite3_errcode (handle) & 0xff)
+    {
+    case SQLITE_FULL:
+      return CAU_STORE_ERROR_NO_SPACE;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      if (system_errno == ENOSPC)
+        return CAU_STORE_ERROR_NO_SPACE;
+      if (system_errno == EDQUOT)
+        return CAU_STORE_ERROR_QUOTA;
+      if (system_errno == EACCES || system_errno == EPERM)
+        return CAU_STORE_ERROR_PERMISSION;
+      return CAU_STORE_ERROR_IO;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return CAU_STORE_ERROR_BUSY;
+    case SQLITE_READONLY:
+      return CAU_STORE_ERROR_READ_ONLY;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return CAU_STORE_ERROR_PERMISSION;
+    case SQLITE_CORRUPT:
+    case SQLITE_CONSTRAINT: /* what the schema demands was checked before: only damage gets here */
+    case SQLITE_MISMATCH:
+    case SQLITE_ERROR: /* likewise, a statement that does not fit the schema */
+    case SQLITE_SCHEMA:
+      return CAU_STORE_ERROR_CORRUPT;
+    case SQLITE_NOTADB:
+      return CAU_STORE_ERROR_NOT_A_STORE;
+    case SQLITE_TOOBIG:
+      return CAU_STORE_ERROR_TOO_BIG;
+    default:
+      return CAU_STORE_ERROR_IO;
+    }
+}
+
+static void
+set_error_from (sqlite3 *handle, GError **error)
+{
+  int           system_errno = sqlite3_system_errno (handle);
+  CauStoreError code = error_code_of (handle);
+  const char   *path = sqlite3_db_filename (handle, "main");
+
+  g_set_error (error, CAU_STORE_ERROR, (gint) code, "%s: %s (%s)%s%s", path != NULL && *path != '\0' ? path : "store",
+               code == CAU_STORE_ERROR_NO_SPACE ? "no space left for the store" : sqlite3_errmsg (handle),
+               sqlite3_errstr (sqlite3_extended_errcode (handle)), system_errno != 0 ? ": " : "",
+               system_errno != 0 ? g_strerror (system_errno) : "");
+}
+
+void
+cau_db_set_error (CauDb *self, GError **error)
+{
+  set_error_from (self->handle, error);
+}
+
+static gboolean
+db_exec (CauDb *self, const char *sql, GError **error)
+{
+  if (sqlite3_exec (self->handle, sql, NULL, NULL, NULL) == SQLITE_OK)
+    return TRUE;
+  cau_db_set_error (self, error);
+  return FALSE;
+}
+
+static gboolean
+db_get_pragma (CauDb *self, const char *sql, gint64 *value, GError **error)
+{
+  sqlite3_stmt *stmt = NULL;
+  gboolean      ok = FALSE;
+
+  if (sqlite3_prepare_v2 (self->handle, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step (stmt) == SQLITE_ROW)
+    {
+      *value = sqlite3_column_int64 (stmt, 0);
+      ok = TRUE;
+    }
+  else
+    cau_db_set_error (self, error);
+  sqlite3_finalize (stmt);
+  return ok;
+}
+
+/* Makes the tables unless another process was faster. */
+static gboolean
+db_create (CauDb *self, GError **error)
+{
+  g_autofree char *head =
+    g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", CAU_DB_APPLICATION_ID, CAU_DB_FORMAT);
+  gint64 tables;
+
+  /* The page size and auto_vacuum are settled by the first page that is written. */
+  if (!db_exec (self, "PRAGMA page_size=" G_STRINGIFY (CAU_DB_PAGE_SIZE) "; PRAGMA auto_vacuum=INCREMENTAL;"
+                                                                         "PRAGMA journal_mode=WAL",
+                                                       error)
+                || !db_exec (self, "BEGIN IMMEDIATE", error))
+    return FALSE;
+  if (!db_get_pragma (self, "SELECT count(*) FROM sqlite_schema", &tables, error))
+    goto rollback;
+  if (tables == 0)
+    {
+      CauOrchestratorInfo root = { .attributes = { .mode = 0755, .uid = getuid (), .gid = getgid () } };
+
+      root.attributes.atime = root.attributes.mtime = root.attributes.ctime = cau_datetime_now () * 1000;
+      if (!db_exec (self, head, error) || !db_exec (self, schema, error)
+          || !cau_row_insert_orchestrator (self, &root, TRUE, error))
+        goto rollback;
+    }
+  return db_exec (self, "COMMIT", error);
+
+rollback:
+  sqlite3_exec (self->handle, "ROLLBACK", NULL, NULL, NULL);
+  return FALSE;
+}
+
+/* Whether the file is a store that this library understands. */
+static gboolean
+db_check (CauDb *self, CauDbMode mode, GError **error)
+{
+  gint64 application_id, format, tables;
+
+  if (!db_get_pragma (self, "PRAGMA application_id", &application_id, error)
+      || !db_get_pragma (self, "PRAGMA user_version", &format, error)
+      || !db_get_pragma (self, "SELECT count(*) FROM sqlite_schema", &tables, error))
+    return FALSE;
+  if (tables == 0 && application_id == 0 && mode == CAU_DB_CREATE)
+    return db_create (self, error) && db_check (self, CAU_DB_WRITE, error);
+  if (application_id != CAU_DB_APPLICATION_ID)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE,
+                   "%s is an SQLite database but not a report store; name another file", self->path);
+      return FALSE;
+    }
+  if (format > CAU_DB_FORMAT)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_FORMAT,
+                   "%s has store format %" G_GINT64_FORMAT ", this program knows formats up to %d; use a newer caufs",
+                   self->path, format, CAU_DB_FORMAT);
+      return FALSE;
+    }
+  if (format < 1)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "%s is damaged: its header gives store format %" G_GINT64_FORMAT, self->path, format);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+db_configure (CauDb *self, CauDbMode mode, GError **error)
+{
+  g_autofree char *cache = g_strdup_printf ("PRAGMA cache_size=-%d", DB_CACHE_KIB);
+
+  /* trusted_schema and cell_size_check: the file may have been damaged, or made, by anybody. Checkpoints are made by the
+   * writer after it has answered, not by COMMIT. */
+  return db_exec (self, cache, error) && db_exec (self, "PRAGMA trusted_schema=OFF", error)
+         && db_exec (self, "PRAGMA cell_size_check=ON", error) && db_exec (self, "PRAGMA foreign_keys=ON", error)
+         && db_exec (self, "PRAGMA temp_store=MEMORY", error)
+         && (mode == CAU_DB_READ_ONLY || db_exec (self, "PRAGMA synchronous=FULL", error))
+         && (mode == CAU_DB_READ_ONLY || db_exec (self, "PRAGMA wal_autocheckpoint=0", error));
+}
+
+static int
+open_flags (CauDbMode mode)
+{
+  switch (mode)
+    {
+    case CAU_DB_READ_ONLY:
+      return SQLITE_OPEN_READONLY;
+    case CAU_DB_WRITE:
+      return SQLITE_OPEN_READWRITE;
+    case CAU_DB_CREATE:
+      return SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    }
+  return 0;
+}
+
+/* A store in a folder that cannot be written, such as read-only media, has no room for the shared memory of
+ * WAL. If it was closed cleanly it needs none. */
+static gboolean
+is_immutable (const char *path, CauDbMode mode)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *wal = g_strconcat (path, "-wal", NULL);
+  g_autofree char *shm = g_strconcat (path, "-shm", NULL);
+
+  return mode == CAU_DB_READ_ONLY && access (folder, W_OK) != 0 && access (wal, F_OK) != 0 && access (shm, F_OK) != 0;
+}
+
+CauDb *
+cau_db_open (const char *path, CauDbMode mode, GError **error)
+{
+  g_autoptr (CauDb) self = g_new0 (CauDb, 1);
+  g_autofree char *escaped = g_uri_escape_string (path, "/", TRUE);
+  g_autofree char *uri = g_strdup_printf ("file:%s%s", escaped, is_immutable (path, mode) ? "?immutable=1" : "");
+
+  self->path = g_strdup (path);
+  self->statements = g_hash_table_new_full (g_direct_hash, g_direct_equal, NULL, finalize);
+  if (sqlite3_open_v2 (uri, &self->handle, open_flags (mode) | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL)
+      != SQLITE_OK)
+    {
+      cau_db_set_error (self, error);
+      return NULL;
+    }
+  sqlite3_extended_result_codes (self->handle, 1);
+  sqlite3_busy_timeout (self->handle, DB_BUSY_TIMEOUT_MS);
+  if (!db_configure (self, mode, error) || !db_check (self, mode, error))
+    {
+      if (error != NULL && g_error_matches (*error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE))
+        g_prefix_error (error, "not a report store: ");
+      return NULL;
+    }
+  return g_steal_pointer (&self);
+}
+
+void
+cau_db_close (CauDb *self)
+{
+  g_hash_table_unref (self->statements);
+  sqlite3_close (self->handle);
+  g_free (self->path);
+  g_free (self);
+}
+
+sqlite3 *
+cau_db_get_handle (CauDb *self)
+{
+  return self->handle;
+}
+
+static CauStmt *
+db_prepare (CauDb *self, const char *sql, GError **error)
+{
+  CauStmt *stmt = g_hash_table_lookup (self->statements, sql);
+
+  if (stmt != NULL)
+    return stmt;
+  if (sqlite3_prepare_v3 (self->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) != SQLITE_OK)
+    {
+      cau_db_set_error (self, error);
+      return NULL;
+    }
+  g_hash_table_insert (self->statements, (gpointer) sql, stmt);
+  return stmt;
+}
+
+static void
+stmt_bind (CauStmt *stmt, const char *format, va_list args)
+{
+  for (int i = 1; *format != '\0'; format++, i++)
+    switch (*format)
+      {
+      case 'i':
+        sqlite3_bind_int64 (stmt, i, va_arg (args, gint64));
+        break;
+      case 't':
+        sqlite3_bind_text (stmt, i, va_arg (args, const char *), -1, SQLITE_STATIC);
+        break;
+      case 'b':
+        {
+          const void *data = va_arg (args, const void *);
+
+          sqlite3_bind_blob64 (stmt, i, data, va_arg (args, gsize), SQLITE_STATIC);
+          break;
+        }
+      default:
+        g_assert_not_reached ();
+      }
+}
+
+CauStmt *
+cau_db_bind (CauDb *self, GError **error, const char *sql, const char *format, ...)
+{
+  CauStmt *stmt = db_prepare (self, sql, error);
+  va_list  args;
+
+  if (stmt == NULL)
+    return NULL;
+  va_start (args, format);
+  stmt_bind (stmt, format, args);
+  va_end (args);
+  return stmt;
+}
+
+void
+cau_stmt_reset (CauStmt *stmt)
+{
+  sqlite3_reset (stmt);
+  sqlite3_clear_bindings (stmt);
+}
+
+gboolean
+cau_stmt_step (CauStmt *stmt, gboolean *done, GError **error)
+{
+  int result = sqlite3_step (stmt);
+
+  *done = result == SQLITE_DONE;
+  if (result == SQLITE_ROW || result == SQLITE_DONE)
+    return TRUE;
+  set_error_from (sqlite3_db_handle (stmt), error);
+  return FALSE;
+}
+
+gboolean
+cau_db_run (CauDb *self, GError **error, const char *sql, const char *format, ...)
+{
+  g_autoptr (CauStmt) stmt = db_prepare (self, sql, error);
+  gboolean done;
+  va_list  args;
+
+  if (stmt == NULL)
+    return FALSE;
+  va_start (args, format);
+  stmt_bind (stmt, format, args);
+  va_end (args);
+  return cau_stmt_step (stmt, &done, error);
+}

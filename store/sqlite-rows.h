@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The rows of orchestrators and versions, to and from the public structures. Each row carries a checksum of what it says,
+ * so that damage in it is met instead of believed. */
+
+#include "sqlite-db.h"
+
+G_BEGIN_DECLS
+
+#define CAU_ORCHESTRATOR_COLUMNS "id, guid, n_reports, mode, uid, gid, atime, mtime, ctime, checksum"
+#define CAU_VERSION_COLUMNS \
+  "id, report, orchestrator, name, size, stored_size, sha256, saved, mode, uid, gid, atime, mtime, ctime, checksum"
+
+/* Reads the row that @stmt, which selects those columns, stands on. Errors: CORRUPT. */
+gboolean cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **error);
+gboolean cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error);
+
+/* @info->id is set to the new row's unless @is_root, the row 0. */
+gboolean cau_row_insert_orchestrator (CauDb *db, CauOrchestratorInfo *info, gboolean is_root, GError **error);
+
+/* The id of the next version: one more than any ever was. It is part of a row's checksum, so it is needed first. */
+gboolean cau_row_next_version (CauDb *db, guint64 *version, GError **error);
+
+/* Writes the row of info->version, which must be new, or must exist. One with orchestrator 0 has no name. */
+gboolean cau_row_insert_version (CauDb *db, const CauReportInfo *info, GError **error);
+gboolean cau_row_update_version (CauDb *db, const CauReportInfo *info, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+#include "sqlite-backend.h"
+
+#include <string.h>
+
+/* Group commit. Operations that arrive while a transaction is written to stable storage wait in the queue, and then
+ * share the next one: with N writers closing at once the disk is waited for about once in N closes.
+ *
+ * A transaction that nobody must be able to rely on yet (chunks staged for an upload) is not synced: the sync of the next
+ * durable one covers it, since the WAL is written in order. */
+
+/* Bounds of one transaction, so that a small commit does not wait for a gigabyte that is being staged. */
+#define BATCH_MAX_OPS 256
+#define BATCH_MAX_BYTES (4 * 1024 * 1024)
+
+/* Pages in the WAL after which it is copied into the database, when those who wait have been answered. */
+#define CHECKPOINT_PAGES 1000
+
+/* How often a process without work looks for versions that others left behind. */
+#define COLLECT_INTERVAL_US (30 * G_TIME_SPAN_SECOND)
+
+/* Free pages (16 MiB) from which the file is made smaller, a step (1 MiB) at a time, when there is nothing else to do. */
+#define VACUUM_MIN_PAGES 4096
+#define VACUUM_STEP "PRAGMA incremental_vacuum(256)"
+
+struct _CauWriter
+{
+  CauSqlite *sqlite;
+  CauDb     *db; /* the writer thread's alone after start */
+  GThread   *thread;
+  GMutex     lock; /* guards queue, stop, collect */
+  GCond      cond;
+  GQueue     queue; /* of CauOp, by their links */
+  gboolean   stop;
+  gboolean   collect;       /* a pinned version was let go that the collector wanted */
+  int        wal_pages;     /* the writer thread's */
+  gboolean   may_shrink;    /* the writer thread's: free pages may have come since the last look */
+  GError    *damaged;       /* the writer thread's: why nothing is changed any more */
+  gint       max_pages_set; /* atomic; pages, 0: none */
+};
+
+static int
+note_wal_size (gpointer data, G_GNUC_UNUSED sqlite3 *handle, G_GNUC_UNUSED const char *name, int pages)
+{
+  CauWriter *self = data;
+
+  self->wal_pages = pages;
+  return SQLITE_OK;
+}
+
+static gsize
+op_bytes (const CauOp *op)
+{
+  const GPtrArray *chunks = NULL;
+  gsize            total = 0;
+
+  if (op->kind == CAU_OP_STAGE)
+    chunks = ((const CauStageOp *) op)->chunks;
+  else if (op->kind == CAU_OP_COMMIT)
+    chunks = ((const CauCommitOp *) op)->chunks;
+  for (guint i = 0; chunks != NULL && i < chunks->len; i++)
+    {
+      const CauStoredChunk *chunk = g_ptr_array_index (chunks, i);
+
+      total += chunk->data != NULL ? g_bytes_get_size (chunk->data) : 64;
+    }
+  return total;
+}
+
+/* Waits for work. FALSE: there is none, and the writer shall end. An empty batch: look for garbage. */
+static gboolean
+take_batch (CauWriter *self, GQueue *batch, gboolean *collect)
+{
+  gint64 until = g_get_monotonic_time () + COLLECT_INTERVAL_US;
+  gsize  bytes = 0;
+
+  g_mutex_lock (&self->lock);
+  *collect = FALSE;
+  while (self->queue.length == 0 && !self->stop && !self->collect && !*collect)
+    *collect = !g_cond_wait_until (&self->cond, &self->lock, until);
+  while (self->queue.length > 0 && batch->length < BATCH_MAX_OPS && bytes < BATCH_MAX_BYTES)
+    {
+      GList *link = g_queue_pop_head_link (&self->queue);
+
+      bytes += op_bytes (link->data);
+      g_queue_push_tail_link (batch, link);
+    }
+  *collect = *collect || (self->collect && batch->length == 0);
+  if (*collect)
+    self->collect = FALSE;
+  g_mutex_unlock (&self->lock);
+  return batch->length > 0 || *collect;
+}
+
+static gboolean
+batch_is_durable (const GQueue *batch)
+{
+  for (const GList *l = batch->head; l != NULL; l = l->next)
+    if (((const CauOp *) l->data)->durable)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+begin (CauWriter *self, gboolean durable, GError **error)
+{
+  return cau_db_run (self->db, error, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "")
+         && cau_db_run (self->db, error, "BEGIN IMMEDIATE", "");
+}
+
+static gboolean
+in_transaction (CauWriter *self)
+{
+  return sqlite3_get_autocommit (cau_db_get_handle (self->db)) == 0;
+}
+
+static void
+rollback (CauWriter *self)
+{
+  /* Some failures have rolled back already. */
+  if (in_transaction (self))
+    cau_db_run (self->db, NULL, "ROLLBACK", "");
+}
+
+/* Writing on into a damaged tree could spread the damage, so the file is only read from then on. Damage that our
+ * own checksums met is in one record, and does not. */
+static void
+note_damage (CauWriter *self)
+{
+  sqlite3 *handle = cau_db_get_handle (self->db);
+
+  if (self->damaged == NULL && (sqlite3_errcode (handle) & 0xff) == SQLITE_CORRUPT)
+    self->damaged =
+      g_error_new (CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "%s is damaged and only read from now on: %s",
+                   self->sqlite->path, sqlite3_errmsg (handle));
+}
+
+/* Applies @op so that its failure leaves no trace. FALSE: the transaction itself is lost. */
+static gboolean
+apply_one (CauWriter *self, CauOp *op)
+{
+  if (!cau_db_run (self->db, &op->error, "SAVEPOINT op", ""))
+    return FALSE;
+  if (!cau_sqlite_apply (self->sqlite, self->db, op, &op->error))
+    {
+      note_damage (self);
+      if (!in_transaction (self) || !cau_db_run (self->db, NULL, "ROLLBACK TO op", ""))
+        return FALSE;
+    }
+  return cau_db_run (self->db, NULL, "RELEASE op", "");
+}
+
+/* Runs @batch as one transaction. FALSE: nothing of it was done, and *@error says why. */
+static gboolean
+run_transaction (CauWriter *self, GQueue *batch, GError **error)
+{
+  GList *l;
+
+  if (!begin (self, batch_is_durable (batch), error))
+    return FALSE;
+  for (l = batch->head; l != NULL; l = l->next)
+    if (!apply_one (self, l->data))
+      break;
+  if (l == NULL && cau_db_run (self->db, error, "COMMIT", ""))
+    return TRUE;
+
+  if (l != NULL)
+    {
+      CauOp *failed = l->data;
+
+      if (failed->error != NULL)
+        g_propagate_error (error, g_error_copy (failed->error));
+      else
+        cau_db_set_error (self->db, error);
+    }
+  rollback (self);
+  return FALSE;
+}
+
+static void
+settle_batch (CauWriter *self, GQueue *batch, gboolean committed)
+{
+  for (GList *l = batch->head; l != NULL; l = l->next)
+    cau_sqlite_settle (self->sqlite, l->data, committed);
+  cau_pins_end_collect (self->sqlite->pins);
+}
+
+static void
+finish (GQueue *batch)
+{
+  GList *link;
+
+  while ((link = g_queue_pop_head_link (batch)) != NULL)
+    {
+      CauOp *op = link->data;
+
+      if (op->kind == CAU_OP_STAGE && op->error != NULL)
+        ((CauStageOp *) op)->stage->is_lost = TRUE;
+      op->done (op);
+    }
+}
+
+static void run_batch (CauWriter *self, GQueue *batch);
+
+/* One operation can fail the whole transaction (a full disk); the others must not pay for it. */
+static void
+run_one_by_one (CauWriter *self, GQueue *batch)
+{
+  GList *link;
+
+  while ((link = g_queue_pop_head_link (batch)) != NULL)
+    {
+      GQueue one = G_QUEUE_INIT;
+
+      g_clear_error (&((CauOp *) link->data)->error);
+      g_queue_push_tail_link (&one, link);
+      run_batch (self, &one);
+    }
+}
+
+static void
+fail_batch (GQueue *batch, const GError *error)
+{
+  for (GList *l = batch->head; l != NULL; l = l->next)
+    {
+      CauOp *op = l->data;
+
+      if (op->error == NULL)
+        op->error = g_error_copy (error);
+    }
+}
+
+static void
+run_batch (CauWriter *self, GQueue *batch)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->damaged != NULL)
+    fail_batch (batch, self->damaged);
+  else if (!run_transaction (self, batch, &error))
+    {
+      settle_batch (self, batch, FALSE);
+      if (batch->length > 1)
+        {
+          run_one_by_one (self, batch);
+          return;
+        }
+      fail_batch (batch, error);
+    }
+  else
+    settle_batch (self, batch, TRUE);
+  finish (batch);
+}
+
+static void
+apply_max_size (CauWriter *self)
+{
+  gint             pages = g_atomic_int_exchange (&self->max_pages_set, -1);
+  g_autofree char *sql = g_strdup_printf ("PRAGMA max_page_count=%d", pages > 0 ? pages : G_MAXINT);
+
+  if (pages >= 0)
+    sqlite3_exec (cau_db_get_handle (self->db), sql, NULL, NULL, NULL);
+}
+
+static gboolean
+has_garbage (CauWriter *self)
+{
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (self->db, NULL, "SELECT 1 FROM versions WHERE orchestrator IS NULL LIMIT 1", "");
+  gboolean done = TRUE;
+
+  return stmt != NULL && cau_stmt_step (stmt, &done, NULL) && !done;
+}
+
+static void
+op_ignore (G_GNUC_UNUSED CauOp *op)
+{
+}
+
+static void
+collect (CauWriter *self)
+{
+  CauCollectOp op = { .op = { .kind = CAU_OP_COLLECT, .done = op_ignore } };
+  GQueue       batch = G_QUEUE_INIT;
+
+  if (self->damaged != NULL || !has_garbage (self))
+    return;
+  op.op.link.data = &op;
+  g_queue_push_tail_link (&batch, &op.op.link);
+  run_batch (self, &batch);
+  g_clear_error (&op.op.error);
+}
+
+static gint64
+pragma_number (CauWriter *self, const char *sql)
+{
+  g_autoptr (CauStmt) stmt = cau_db_bind (self->db, NULL, sql, "");
+  gboolean done = TRUE;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, NULL) || done)
+    return 0;
+  return sqlite3_column_int64 (stmt, 0);
+}
+
+static gboolean
+is_idle (CauWriter *self)
+{
+  gboolean idle;
+
+  g_mutex_lock (&self->lock);
+  idle = self->queue.length == 0 && !self->stop;
+  g_mutex_unlock (&self->lock);
+  return idle;
+}
+
+/* Gives free pages back to the filesystem while nobody waits. Some are kept for the next saves. */
+static void
+shrink (CauWriter *self)
+{
+  while (self->may_shrink && self->damaged == NULL && is_idle (self))
+    {
+      gint64 unused = pragma_number (self, "PRAGMA freelist_count");
+
+      self->may_shrink = unused > VACUUM_MIN_PAGES && unused > pragma_number (self, "PRAGMA page_count") / 4
+                         && sqlite3_exec (cau_db_get_handle (self->db), VACUUM_STEP, NULL, NULL, NULL) == SQLITE_OK;
+    }
+}
+
+static void
+checkpoint (CauWriter *self)
+{
+  if (self->wal_pages < CHECKPOINT_PAGES)
+    return;
+  sqlite3_wal_checkpoint_v2 (cau_db_get_handle (self->db), NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  self->wal_pages = 0;
+}
+
+static gpointer
+writer_run (gpointer data)
+{
+  CauWriter *self = data;
+  GQueue     batch = G_QUEUE_INIT;
+  gboolean   want_collect;
+
+  while (take_batch (self, &batch, &want_collect))
+    {
+      apply_max_size (self);
+      if (batch.length > 0)
+        run_batch (self, &batch);
+      if (want_collect)
+        {
+          collect (self);
+          self->may_shrink = TRUE;
+        }
+      checkpoint (self);
+      shrink (self);
+      checkpoint (self);
+    }
+  return NULL;
+}
+
+CauWriter *
+cau_writer_new (CauSqlite *sqlite, CauDb *db)
+{
+  CauWriter *self = g_new0 (CauWriter, 1);
+
+  self->sqlite = sqlite;
+  self->db = db;
+  self->collect = TRUE;
+  self->max_pages_set = -1;
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  g_queue_init (&self->queue);
+  sqlite3_wal_hook (cau_db_get_handle (db), note_wal_size, self);
+  self->thread = g_thread_new ("cau-writer", writer_run, self);
+  return self;
+}
+
+void
+cau_writer_submit (CauWriter *self, CauOp *op)
+{
+  op->link.data = op;
+  op->link.next = op->link.prev = NULL;
+  g_mutex_lock (&self->lock);
+  g_queue_push_tail_link (&self->queue, &op->link);
+  g_cond_signal (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+void
+cau_writer_collect_soon (CauWriter *self)
+{
+  g_mutex_lock (&self->lock);
+  self->collect = TRUE;
+  g_cond_signal (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+gboolean
+cau_writer_set_max_size (CauWriter *self, guint64 max_size, G_GNUC_UNUSED GError **error)
+{
+  /* At least one page: 0 would be no limit. */
+  guint64 pages = max_size == 0 ? 0 : MAX (max_size / CAU_DB_PAGE_SIZE, 1);
+
+  g_atomic_int_set (&self->max_pages_set, (gint) MIN (pages, G_MAXINT - 1));
+  return TRUE;
+}
+
+void
+cau_writer_free (CauWriter *self)
+{
+  g_mutex_lock (&self->lock);
+  self->stop = TRUE;
+  g_cond_signal (&self->cond);
+  g_mutex_unlock (&self->lock);
+  g_thread_join (self->thread);
+
+  cau_db_close (self->db);
+  g_clear_error (&self->damaged);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
