@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "cau-backend.h"
 
+static GPrivate is_store_thread;
+
+void
+cau_backend_enter_thread (void)
+{
+  g_private_set (&is_store_thread, GINT_TO_POINTER (TRUE));
+}
+
+gboolean
+cau_backend_is_thread (void)
+{
+  return g_private_get (&is_store_thread) != NULL;
+}
+
 typedef struct
 {
   GMutex   lock; /* guards finished */

@@ -175,6 +175,12 @@ CauBackend *cau_sqlite_open (const char *path, CauStoreOpenFlags flags, GError *
 void cau_stored_chunk_free (CauStoredChunk *chunk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStoredChunk, cau_stored_chunk_free)
 
+/* Marks the calling thread, for its life, as one that closing a store waits for. */
+void cau_backend_enter_thread (void);
+
+/* Whether the caller is on such a thread. */
+gboolean cau_backend_is_thread (void);
+
 /* Hands in @op, waits for it, and moves its error to @error. */
 gboolean cau_backend_run (CauBackend *self, CauOp *op, GError **error);
 

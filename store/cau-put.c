@@ -86,12 +86,6 @@ cau_store_put_report (G_GNUC_UNUSED CauStore *self, CauUpload *upload, guint64 r
     return FALSE;
   if (!last_chunk)
     return TRUE;
-  if (chunk->sequence_number + 1 != sizes->len)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_INCOMPLETE,
-                   "chunk %u cannot be the last one: chunk %u was put", chunk->sequence_number, sizes->len - 1);
-      return FALSE;
-    }
   sum = sum_of (sizes, sizes->len);
   if (sum != report_size)
     {

@@ -65,16 +65,29 @@ cau_store_ref (CauStore *self)
   return self;
 }
 
-void
-cau_store_unref (CauStore *self)
+static gpointer
+store_free (gpointer data)
 {
-  if (!g_atomic_ref_count_dec (&self->ref_count))
-    return;
+  CauStore *self = data;
+
   g_thread_pool_free (self->rebasers, FALSE, TRUE);
   self->backend->klass->close (self->backend);
   cau_targets_free (self->targets);
   g_free (self->uri);
   g_free (self);
+  return NULL;
+}
+
+void
+cau_store_unref (CauStore *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+  /* The end of an upload can drop the last reference on a thread that closing waits for. */
+  if (cau_backend_is_thread ())
+    g_thread_unref (g_thread_new ("cau-close", store_free, self));
+  else
+    store_free (self);
 }
 
 gboolean

@@ -557,6 +557,8 @@ cau_upload_rebase (gpointer upload, gpointer store)
   CauReader *base = open_current (self, &error);
   g_autoptr (CauStaging) staging = NULL;
 
+  cau_backend_enter_thread ();
+  base = open_current (self, &error);
   /* Gone again: the commit finds out what that means. */
   if (g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
     g_clear_error (&error);

@@ -18,6 +18,7 @@ typedef struct
   char      *path;
   CauPins   *pins;
   CauWriter *writer;    /* NULL when opened for reading only */
+  guint64    max_size;  /* bytes, 0: no limit; set before threads use the store */
   GMutex     pool_lock; /* guards pool */
   GPtrArray *pool;      /* (element-type CauDb): idle read connections, the last used at the end */
 } CauSqlite;
@@ -69,8 +70,8 @@ CauWriter *cau_writer_new (CauSqlite *sqlite, CauDb *db);
 void       cau_writer_submit (CauWriter *self, CauOp *op);
 void       cau_writer_collect_soon (CauWriter *self);
 /* Finishes what was submitted, and ends the thread. */
-void     cau_writer_free (CauWriter *self);
-gboolean cau_writer_set_max_size (CauWriter *self, guint64 max_size, GError **error);
+void cau_writer_free (CauWriter *self);
+void cau_writer_set_max_size (CauWriter *self, guint64 max_size);
 
 /* sqlite-changes.c and sqlite-commit.c: each applies one operation inside the open transaction; it may be rolled
  * back, and applied again. */

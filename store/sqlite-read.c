@@ -262,7 +262,7 @@ cau_sqlite_stat (CauBackend *backend, CauStoreStat *stat, GError **error)
   CauSqlite *self = (CauSqlite *) backend;
   g_auto (CauLease) lease = { 0 };
   struct statvfs fs;
-  guint64        page_size, reusable;
+  guint64        pages, unused, per_block;
 
   if (statvfs (self->path, &fs) != 0)
     {
@@ -271,15 +271,23 @@ cau_sqlite_stat (CauBackend *backend, CauStoreStat *stat, GError **error)
     }
   if (!cau_lease_take (&lease, backend, error)
       || !read_number (lease.db, "SELECT total(n_reports) FROM orchestrators", &stat->n_reports, error)
-      || !read_number (lease.db, "PRAGMA page_size", &page_size, error)
-      || !read_number (lease.db, "PRAGMA freelist_count", &reusable, error))
+      || !read_number (lease.db, "PRAGMA page_count", &pages, error)
+      || !read_number (lease.db, "PRAGMA freelist_count", &unused, error))
     return FALSE;
 
   /* What was removed is space for what comes, before the file shrinks. */
-  reusable = reusable * page_size / fs.f_frsize;
-  stat->block_size = fs.f_frsize;
-  stat->blocks = fs.f_blocks;
-  stat->blocks_free = fs.f_bfree + reusable;
-  stat->blocks_available = fs.f_bavail + reusable;
+  stat->block_size = CAU_DB_PAGE_SIZE;
+  per_block = MAX (fs.f_frsize / CAU_DB_PAGE_SIZE, 1);
+  stat->blocks = fs.f_blocks * per_block;
+  stat->blocks_free = fs.f_bfree * per_block + unused;
+  stat->blocks_available = fs.f_bavail * per_block + unused;
+  if (self->max_size != 0)
+    {
+      guint64 limit = self->max_size / CAU_DB_PAGE_SIZE, used = pages - MIN (unused, pages);
+
+      stat->blocks = MIN (stat->blocks, limit);
+      stat->blocks_free = MIN (stat->blocks_free, limit - MIN (used, limit));
+      stat->blocks_available = MIN (stat->blocks_available, limit - MIN (used, limit));
+    }
   return TRUE;
 }

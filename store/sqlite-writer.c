@@ -33,6 +33,7 @@ struct _CauWriter
   GQueue     queue; /* of CauOp, by their links */
   gboolean   stop;
   gboolean   collect;       /* a pinned version was let go that the collector wanted */
+  gboolean   durable;       /* the writer thread's: what synchronous is */
   int        wal_pages;     /* the writer thread's */
   gboolean   may_shrink;    /* the writer thread's: free pages may have come since the last look */
   GError    *damaged;       /* the writer thread's: why nothing is changed any more */
@@ -101,11 +102,22 @@ batch_is_durable (const GQueue *batch)
   return FALSE;
 }
 
+/* This pragma acts when it is compiled, so it cannot be a prepared statement. */
+static void
+set_durable (CauWriter *self, gboolean durable)
+{
+  if (self->durable == durable)
+    return;
+  sqlite3_exec (cau_db_get_handle (self->db), durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL,
+                NULL, NULL);
+  self->durable = durable;
+}
+
 static gboolean
 begin (CauWriter *self, gboolean durable, GError **error)
 {
-  return cau_db_run (self->db, error, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "")
-         && cau_db_run (self->db, error, "BEGIN IMMEDIATE", "");
+  set_durable (self, durable);
+  return cau_db_run (self->db, error, "BEGIN IMMEDIATE", "");
 }
 
 static gboolean
@@ -342,16 +354,15 @@ writer_run (gpointer data)
   GQueue     batch = G_QUEUE_INIT;
   gboolean   want_collect;
 
+  cau_backend_enter_thread ();
   while (take_batch (self, &batch, &want_collect))
     {
       apply_max_size (self);
       if (batch.length > 0)
         run_batch (self, &batch);
       if (want_collect)
-        {
-          collect (self);
-          self->may_shrink = TRUE;
-        }
+        collect (self);
+      self->may_shrink = TRUE;
       checkpoint (self);
       shrink (self);
       checkpoint (self);
@@ -367,6 +378,7 @@ cau_writer_new (CauSqlite *sqlite, CauDb *db)
   self->sqlite = sqlite;
   self->db = db;
   self->collect = TRUE;
+  self->durable = TRUE; /* as cau_db_open() leaves it */
   self->max_pages_set = -1;
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
@@ -396,14 +408,13 @@ cau_writer_collect_soon (CauWriter *self)
   g_mutex_unlock (&self->lock);
 }
 
-gboolean
-cau_writer_set_max_size (CauWriter *self, guint64 max_size, G_GNUC_UNUSED GError **error)
+void
+cau_writer_set_max_size (CauWriter *self, guint64 max_size)
 {
   /* At least one page: 0 would be no limit. */
   guint64 pages = max_size == 0 ? 0 : MAX (max_size / CAU_DB_PAGE_SIZE, 1);
 
   g_atomic_int_set (&self->max_pages_set, (gint) MIN (pages, G_MAXINT - 1));
-  return TRUE;
 }
 
 void
