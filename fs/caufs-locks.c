@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+#include "caufs-locks.h"
+#include "caufs-process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* How far a chain of owners who wait for each other is followed; as far as the kernel does
+ * (MAX_DEADLK_ITERATIONS in fs/locks.c). */
+#define DEADLOCK_STEPS 10
+
+struct _CaufsLocks
+{
+  GMutex lock;
+  GQueue waiting; /* of CaufsLockWait.link, oldest first; lock */
+};
+
+struct _CaufsLockList
+{
+  GArray *held[CAUFS_N_LOCK_KINDS]; /* (element-type CaufsLock); CaufsLocks.lock */
+};
+
+CaufsLocks *
+caufs_locks_new (void)
+{
+  CaufsLocks *self = g_new0 (CaufsLocks, 1);
+
+  g_mutex_init (&self->lock);
+  g_queue_init (&self->waiting);
+  return self;
+}
+
+void
+caufs_locks_free (CaufsLocks *self)
+{
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+CaufsLockList *
+caufs_lock_list_new (void)
+{
+  CaufsLockList *self = g_new0 (CaufsLockList, 1);
+
+  for (guint kind = 0; kind < CAUFS_N_LOCK_KINDS; kind++)
+    self->held[kind] = g_array_new (FALSE, FALSE, sizeof (CaufsLock));
+  return self;
+}
+
+void
+caufs_lock_list_free (CaufsLockList *self)
+{
+  for (guint kind = 0; kind < CAUFS_N_LOCK_KINDS; kind++)
+    g_array_unref (self->held[kind]);
+  g_free (self);
+}
+
+/* ---- ranges ---- */
+
+static gboolean
+overlaps (const CaufsLock *a, const CaufsLock *b)
+{
+  return a->start <= b->end && b->start <= a->end;
+}
+
+/* Whether the two together are one range. */
+static gboolean
+touches (const CaufsLock *a, const CaufsLock *b)
+{
+  return a->start <= b->end + 1 && b->start <= a->end + 1; /* ends are at most G_MAXINT64 */
+}
+
+static gboolean
+conflicts (const CaufsLock *a, const CaufsLock *b)
+{
+  return a->owner != b->owner && overlaps (a, b) && (a->type == F_WRLCK || b->type == F_WRLCK);
+}
+
+/* Adds what is left of @old where @lock does not cover it. */
+static void
+keep_rest (GArray *held, const CaufsLock *old, const CaufsLock *lock)
+{
+  CaufsLock rest = *old;
+
+  if (old->start < lock->start)
+    {
+      rest.end = lock->start - 1;
+      g_array_append_val (held, rest);
+    }
+  if (old->end > lock->end)
+    {
+      rest.start = lock->end + 1;
+      rest.end = old->end;
+      g_array_append_val (held, rest);
+    }
+}
+
+/* Puts @lock into *@held, in place of what its owner has there, joined with neighbours of its type. */
+static void
+apply (GArray **held, const CaufsLock *lock)
+{
+  GArray   *result = g_array_sized_new (FALSE, FALSE, sizeof (CaufsLock), (*held)->len + 2);
+  CaufsLock joined = *lock;
+
+  for (guint i = 0; i < (*held)->len; i++)
+    {
+      const CaufsLock *old = &g_array_index (*held, CaufsLock, i);
+
+      if (old->owner != lock->owner)
+        g_array_append_vals (result, old, 1);
+      else if (old->type == lock->type && touches (old, &joined))
+        {
+          joined.start = MIN (joined.start, old->start);
+          joined.end = MAX (joined.end, old->end);
+        }
+      else if (overlaps (old, lock))
+        keep_rest (result, old, lock);
+      else
+        g_array_append_vals (result, old, 1);
+    }
+  if (lock->type != F_UNLCK)
+    g_array_append_val (result, joined);
+  g_array_unref (*held);
+  *held = result;
+}
+
+static void
+remove_owner (GArray *held, guint64 owner)
+{
+  for (guint i = held->len; i > 0; i--)
+    if (g_array_index (held, CaufsLock, i - 1).owner == owner)
+      g_array_remove_index_fast (held, i - 1);
+}
+
+/* The lock in the way of @lock, or NULL. A reader's handle gets no FLUSH, so that a lock set through it
+ * may outlive its process when another one shares the handle: such a lock is dropped here. */
+static const CaufsLock *
+find_conflict (GArray *held, const CaufsLock *lock)
+{
+  for (guint i = 0; i < held->len; i++)
+    {
+      const CaufsLock *other = &g_array_index (held, CaufsLock, i);
+
+      if (!conflicts (other, lock))
+        continue;
+      if (!caufs_process_is_gone (other->pid))
+        return other;
+      remove_owner (held, other->owner);
+      return find_conflict (held, lock);
+    }
+  return NULL;
+}
+
+/* ---- waiting ---- */
+
+static const CaufsLock *
+find_blocker_of_owner_locked (CaufsLocks *self, guint64 owner)
+{
+  for (GList *l = self->waiting.head; l != NULL; l = l->next)
+    {
+      const CaufsLockWait *wait = l->data;
+
+      if (wait->kind == CAUFS_LOCK_POSIX && wait->lock.owner == owner)
+        return find_conflict (wait->list->held[CAUFS_LOCK_POSIX], &wait->lock);
+    }
+  return NULL;
+}
+
+static gboolean
+is_deadlock_locked (CaufsLocks *self, guint64 owner, const CaufsLock *blocker)
+{
+  for (guint i = 0; i < DEADLOCK_STEPS && blocker != NULL; i++)
+    {
+      if (blocker->owner == owner)
+        return TRUE;
+      blocker = find_blocker_of_owner_locked (self, blocker->owner);
+    }
+  return FALSE;
+}
+
+/* Moves the waits that can go on from the queue to @ready. */
+static void
+take_ready_locked (CaufsLocks *self, GQueue *ready)
+{
+  GList *next;
+
+  for (GList *l = self->waiting.head; l != NULL; l = next)
+    {
+      CaufsLockWait *wait = l->data;
+      GArray       **held = &wait->list->held[wait->kind];
+
+      next = l->next;
+      if (find_conflict (*held, &wait->lock) != NULL)
+        continue;
+      apply (held, &wait->lock);
+      g_queue_unlink (&self->waiting, l);
+      wait->is_queued = FALSE;
+      g_queue_push_tail_link (ready, l);
+    }
+}
+
+static void
+finish (GQueue *waits, int result)
+{
+  GList *l;
+
+  while ((l = g_queue_pop_head_link (waits)) != NULL)
+    {
+      CaufsLockWait *wait = l->data;
+
+      wait->done (wait, result);
+    }
+}
+
+static int
+queue_locked (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const CaufsLock *lock, CaufsLockWait *wait)
+{
+  if (wait->is_cancelled)
+    return -EINTR;
+  wait->list = list;
+  wait->kind = kind;
+  wait->lock = *lock;
+  wait->link.data = wait;
+  wait->is_queued = TRUE;
+  g_queue_push_tail_link (&self->waiting, &wait->link);
+  return CAUFS_LOCK_WAITS;
+}
+
+static int
+set_locked (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const CaufsLock *lock, CaufsLockWait *wait)
+{
+  const CaufsLock *blocker = lock->type != F_UNLCK ? find_conflict (list->held[kind], lock) : NULL;
+
+  if (blocker == NULL)
+    {
+      apply (&list->held[kind], lock);
+      return 0;
+    }
+  if (wait == NULL)
+    return -EAGAIN;
+  if (kind == CAUFS_LOCK_POSIX && is_deadlock_locked (self, lock->owner, blocker))
+    return -EDEADLK;
+  return queue_locked (self, list, kind, lock, wait);
+}
+
+int
+caufs_locks_set (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const CaufsLock *lock, CaufsLockWait *wait)
+{
+  GQueue ready = G_QUEUE_INIT;
+  int    r;
+
+  g_mutex_lock (&self->lock);
+  /* flock(2) first gives up what it has: two who both want to turn a shared lock into an exclusive one
+   * would wait for each other for ever. */
+  if (kind == CAUFS_LOCK_FLOCK)
+    remove_owner (list->held[kind], lock->owner);
+  r = set_locked (self, list, kind, lock, wait);
+  take_ready_locked (self, &ready);
+  g_mutex_unlock (&self->lock);
+
+  finish (&ready, 0);
+  return r;
+}
+
+gboolean
+caufs_locks_cancel (CaufsLocks *self, CaufsLockWait *wait)
+{
+  gboolean was_queued;
+
+  g_mutex_lock (&self->lock);
+  was_queued = wait->is_queued;
+  wait->is_cancelled = TRUE;
+  if (was_queued)
+    g_queue_unlink (&self->waiting, &wait->link);
+  wait->is_queued = FALSE;
+  g_mutex_unlock (&self->lock);
+  return was_queued;
+}
+
+void
+caufs_locks_get (CaufsLocks *self, CaufsLockList *list, const CaufsLock *lock, CaufsLock *found)
+{
+  GQueue           ready = G_QUEUE_INIT;
+  const CaufsLock *blocker;
+
+  g_mutex_lock (&self->lock);
+  blocker = find_conflict (list->held[CAUFS_LOCK_POSIX], lock);
+  *found = blocker != NULL ? *blocker : *lock;
+  if (blocker == NULL)
+    found->type = F_UNLCK;
+  take_ready_locked (self, &ready); /* the search may have dropped a lock */
+  g_mutex_unlock (&self->lock);
+
+  finish (&ready, 0);
+}
+
+void
+caufs_locks_release (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, guint64 owner)
+{
+  GQueue ready = G_QUEUE_INIT;
+
+  g_mutex_lock (&self->lock);
+  if (list->held[kind]->len > 0)
+    {
+      remove_owner (list->held[kind], owner);
+      take_ready_locked (self, &ready);
+    }
+  g_mutex_unlock (&self->lock);
+
+  finish (&ready, 0);
+}
+
+void
+caufs_locks_shut_down (CaufsLocks *self, int result)
+{
+  GQueue ready = G_QUEUE_INIT;
+  GList *l;
+
+  g_mutex_lock (&self->lock);
+  while ((l = g_queue_pop_head_link (&self->waiting)) != NULL)
+    {
+      ((CaufsLockWait *) l->data)->is_queued = FALSE;
+      g_queue_push_tail_link (&ready, l);
+    }
+  g_mutex_unlock (&self->lock);
+
+  finish (&ready, result);
+}

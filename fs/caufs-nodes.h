@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "cau-store.h"
+#include "caufs-names.h"
+
+#include <sys/stat.h>
+
+G_BEGIN_DECLS
+
+/* Node numbers, which are inode numbers too.
+ *
+ * The kernel keeps one size and one set of cached pages for each node. A version never changes, so its node is a good
+ * place for both, for as long as the version lives, and whoever reads it shares them. A writer must therefore not
+ * be let near that node: its writes would change the size and the pages of those who read. Each writer gets a node of
+ * its own.
+ *
+ * The number of an orchestrator's or a version's node is computed from its id in the store and back: no table, nothing
+ * to forget. The low two bits say which kind it is. Writers' nodes are numbered by a counter and live in a table. */
+typedef enum
+{
+  CAUFS_NODE_INVALID,
+  CAUFS_NODE_ROOT,
+  CAUFS_NODE_ORCHESTRATOR,
+  CAUFS_NODE_VERSION,
+  CAUFS_NODE_WRITER,
+} CaufsNodeKind;
+
+CaufsNodeKind caufs_ino_get_kind (guint64 ino);
+
+/* The id in the store that @ino was made from; CAU_STORE_ROOT_ID for the root. */
+guint64 caufs_ino_get_id (guint64 ino);
+guint64 caufs_ino_of_orchestrator (guint64 id);
+guint64 caufs_ino_of_version (guint64 version);
+
+/* ---- writers' nodes ---- */
+
+typedef struct _CaufsNodes CaufsNodes; /* opaque; the table; thread-safe */
+typedef struct _CaufsNode  CaufsNode;
+struct _CaufsHandle;
+
+/* A node has its first handle from CREATE on. A ticket has none yet: it is the node that LOOKUP gave to a thread
+ * that is about to write (see caufs-intents.h), and gets one from OPEN. When the first handle is closed nothing can be done
+ * with the node any more, but the kernel may know it for long: each use of it is ESTALE.
+ *
+ * A node goes when neither the kernel nor anybody here holds it: n_lookup and n_pins are both 0. */
+struct _CaufsNode
+{
+  CaufsNodes *table;       /* borrowed; immutable */
+  guint64     ino;         /* immutable; counted up, never used again within a mount */
+  CaufsName  *name;        /* owned; immutable */
+  struct stat ticket_stat; /* immutable; of a ticket: the report, as it was looked up */
+
+  /* guarded by the table's mutex */
+  guint64              n_lookup; /* held by the kernel */
+  guint                n_pins;   /* held by handles and by requests in work */
+  struct _CaufsHandle *handle;   /* borrowed: it pins the node and takes itself away; NULL before and after */
+  gboolean             is_ticket;
+};
+
+CaufsNodes *caufs_nodes_new (void);
+
+/* The kernel need not have forgotten all nodes when a mount ends: those go as well. */
+void caufs_nodes_free (CaufsNodes *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNodes, caufs_nodes_free)
+
+/* Makes a node; @ticket_stat NULL: not a ticket. Its st_ino is set to the new number. Returns: pinned. */
+CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat);
+
+/* The node @ino, or NULL. Returns: pinned. */
+CaufsNode *caufs_nodes_get (CaufsNodes *self, guint64 ino);
+
+/* The node of the first handle with @upload, or NULL. Returns: pinned. */
+CaufsNode *caufs_nodes_find_upload (CaufsNodes *self, const CauUpload *upload);
+
+CaufsNode *caufs_node_pin (CaufsNode *self);
+void       caufs_node_unpin (CaufsNode *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNode, caufs_node_unpin)
+
+/* One more, and @n fewer, references that the kernel holds. */
+void caufs_node_add_lookup (CaufsNode *self);
+void caufs_nodes_forget (CaufsNodes *self, guint64 ino, guint64 n);
+
+/* Makes @handle, which pins the node, its first one, unless it has or had one; it is then no ticket any more. */
+void caufs_node_set_handle (CaufsNode *self, struct _CaufsHandle *handle, const CauUpload *upload);
+
+/* Takes @handle away from the node if it was the first. */
+void caufs_node_drop_handle (CaufsNode *self, struct _CaufsHandle *handle, const CauUpload *upload);
+
+/* The node's first handle, or NULL. Returns: (transfer full). */
+struct _CaufsHandle *caufs_node_ref_handle (CaufsNode *self);
+
+/* TRUE for one caller: the ticket is used up. */
+gboolean caufs_node_take_ticket (CaufsNode *self);
+gboolean caufs_node_is_ticket (CaufsNode *self);
+
+G_END_DECLS

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "caufs-view.h"
+#include "caufs-log.h"
+
+#include <errno.h>
+
+CaufsView *
+caufs_view_new (CauStore *store, const CaufsOptions *options, CaufsChangedFunc changed, gpointer user_data)
+{
+  CaufsView *self = g_new0 (CaufsView, 1);
+
+  self->store = store;
+  self->options = options;
+  self->locks = caufs_locks_new ();
+  self->names = caufs_names_new ();
+  self->nodes = caufs_nodes_new ();
+  self->intents = caufs_intents_new ();
+  self->changed = changed;
+  self->changed_data = user_data;
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->idle);
+  self->handles = g_hash_table_new (NULL, NULL);
+  return self;
+}
+
+void
+caufs_view_free (CaufsView *self)
+{
+  g_hash_table_unref (self->handles);
+  caufs_intents_free (self->intents);
+  caufs_nodes_free (self->nodes); /* before the names, which its nodes hold */
+  caufs_names_free (self->names);
+  caufs_locks_free (self->locks);
+  cau_store_unref (self->store);
+  g_cond_clear (&self->idle);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+static void
+wait_for_commits (CaufsView *self)
+{
+  g_mutex_lock (&self->lock);
+  while (self->n_commits > 0)
+    g_cond_wait (&self->idle, &self->lock);
+  g_mutex_unlock (&self->lock);
+}
+
+/* Returns: (transfer container). */
+static GList *
+list_handles (CaufsView *self)
+{
+  GList *handles;
+
+  g_mutex_lock (&self->lock);
+  handles = g_hash_table_get_keys (self->handles);
+  g_mutex_unlock (&self->lock);
+  return handles;
+}
+
+static void
+ignore_done (int result, gpointer user_data)
+{
+  (void) result;
+  (void) user_data;
+}
+
+static void
+discard (CaufsHandle *handle)
+{
+  if (caufs_handle_is_unsaved (handle))
+    {
+      g_autofree char *what = caufs_name_describe (handle->name);
+
+      caufs_log (G_LOG_LEVEL_WARNING, "%s was still being written when the mount ended: nothing of that was saved",
+                 what);
+    }
+  caufs_handle_discard (handle);
+}
+
+void
+caufs_view_finish (CaufsView *self, gboolean is_unmounted)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GList) open = NULL;
+  g_autoptr (GList) closed = NULL;
+
+  wait_for_commits (self);
+  closed = is_unmounted ? list_handles (self) : NULL;
+  for (GList *l = closed; l != NULL; l = l->next)
+    if (caufs_handle_is_closed_unsaved (l->data))
+      caufs_handle_release (l->data, ignore_done, NULL);
+  wait_for_commits (self);
+  open = list_handles (self);
+  for (GList *l = open; l != NULL; l = l->next)
+    discard (l->data);
+  if (!cau_store_is_read_only (self->store) && !cau_store_sync (self->store, &error))
+    caufs_fail (error, "the store cannot be synchronised");
+}
+
+CauAttributes
+caufs_view_new_attributes (const CaufsCaller *caller, mode_t mode)
+{
+  return (CauAttributes){ .mode = mode & 07777, .uid = caller->uid, .gid = caller->gid };
+}
+
+void
+caufs_view_note_change (CaufsView *self, guint64 orchestrator)
+{
+  g_atomic_int_inc (&self->generation);
+  if (orchestrator != CAU_STORE_ROOT_ID)
+    self->changed (caufs_ino_of_orchestrator (orchestrator), self->changed_data);
+}
