@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""What an operation costs: requests from the kernel, syncs of the disk, memory."""
+import collections
+import os
+import re
+import threading
+import unittest
+
+import harness
+from harness import CHUNK, GUID, random_bytes, text_bytes, wait_until, write_file
+
+OPCODE = re.compile(r"^unique: \d+, opcode: ([A-Z_0-9]+) ", re.MULTILINE)
+
+
+class Requests(harness.MountTest):
+    """Counted in the lines that libfuse writes with -d."""
+
+    def setUp(self):
+        super().setUp()
+        self.mount = self.start("attr_timeout=1000,entry_timeout=1000", flags=("-d",))
+        self.root = self.mount.path
+        self.folder = os.path.join(self.root, GUID)
+        os.mkdir(self.folder)
+        os.stat(self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def opcodes(self):
+        return OPCODE.findall(self.mount.log())
+
+    def mark(self):
+        """Where the requests are now. No test does a STATFS itself, so it tells what came before."""
+        count = self.opcodes().count("STATFS")
+        os.statvfs(self.root)
+        wait_until(lambda: self.opcodes().count("STATFS") == count + 1, "the mark is logged")
+        return len(self.opcodes())
+
+    def requests(self, act, releases=0):
+        """The requests that @act causes, how many of each; @releases of them may come later."""
+        start = self.mark()
+
+        def since():
+            counted = collections.Counter(self.opcodes()[start:])
+            del counted["STATFS"]
+            return counted
+
+        act()
+        wait_until(lambda: since()["RELEASE"] + since()["RELEASEDIR"] >= releases, "the release is logged")
+        self.mark()
+        return dict(since())
+
+    def save(self, name, data, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC):
+        fd = os.open(self.path(name), flags, 0o644)
+        os.write(fd, data)
+        os.close(fd)
+
+    def read(self, name):
+        fd = os.open(self.path(name), os.O_RDONLY)
+        while os.read(fd, 1 << 20):
+            pass
+        os.close(fd)
+
+    def test_a_new_report_in_one_write_is_lookup_create_write_flush_release(self):
+        for number, size in enumerate((1, 4096, 37_000, CHUNK, 37_000)):
+            with self.subTest(size=size):
+                self.assertEqual(self.requests(lambda: self.save(f"{number}", random_bytes(size)), 1),
+                                 {"LOOKUP": 1, "CREATE": 1, "WRITE": 1, "FLUSH": 1, "RELEASE": 1})
+
+    def test_a_second_open_read_close_is_open_release(self):
+        self.save("a", random_bytes(37_000))
+        self.requests(lambda: self.read("a"), 1)
+        for _ in range(2):
+            self.assertEqual(self.requests(lambda: self.read("a"), 1), {"OPEN": 1, "RELEASE": 1})
+
+    def test_a_first_open_read_close_asks_for_the_bytes_once(self):
+        self.save("a", random_bytes(37_000))
+        counted = self.requests(lambda: self.read("a"), 1)
+        self.assertEqual(counted.pop("LOOKUP", 1), 1)
+        self.assertEqual(counted, {"OPEN": 1, "READ": 1, "RELEASE": 1})
+
+    def test_reading_again_after_other_reports_changed_stays_cheap(self):
+        self.save("a", random_bytes(37_000))
+        self.read("a")
+        self.save("b", b"x")
+        counted = self.requests(lambda: self.read("a"), 1)
+        self.assertLessEqual(set(counted), {"OPEN", "RELEASE", "GETATTR"})
+
+    def test_ls_l_of_1000_reports_asks_for_no_entry_alone(self):
+        for number in range(1000):
+            self.save(f"CauReport-{20240101000000 + number}.xml", b"x")
+        self.mount.finish()
+        self.mount = self.start(flags=("-d",), path=self.root)
+        os.stat(self.folder)
+        listing = []
+        counted = self.requests(lambda: listing.append(self.shell("ls -l $1", self.folder)), 1)
+        self.assertEqual(len(listing[0].splitlines()), 1001)
+        self.assertGreaterEqual(counted.pop("READDIRPLUS"), 1)
+        self.assertEqual(counted.pop("READDIR", 0), 0)
+        self.assertLessEqual(counted.pop("LOOKUP", 0), 2)
+        self.assertLessEqual(counted.pop("GETATTR", 0), 2)
+        self.assertLessEqual(counted.pop("GETXATTR", 0), 2)
+        self.assertEqual(counted, {"OPENDIR": 1, "RELEASEDIR": 1})
+
+    def test_writing_asks_for_no_attributes(self):
+        counted = self.requests(lambda: [self.save("a", b""), self.save_in_pieces("b")], 2)
+        self.assertEqual(counted.pop("WRITE"), 20)
+        self.assertNotIn("GETXATTR", counted)
+        self.assertNotIn("GETATTR", counted)
+
+    def save_in_pieces(self, name):
+        fd = os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o644)
+        for _ in range(20):
+            os.write(fd, bytes(1000))
+        os.close(fd)
+
+    def test_a_close_of_a_reader_sends_no_flush(self):
+        self.save("a", b"x")
+        self.assertNotIn("FLUSH", self.requests(lambda: self.read("a"), 1))
+
+
+class Syncs(harness.MountTest):
+    def test_saves_of_8_writers_share_syncs(self):
+        trace = os.path.join(self.dir, "trace")
+        mount = self.start(wrapper=("strace", "-f", "-qq", "-o", trace, "-e", "trace=fsync,fdatasync,msync"),
+                           environment={"ASAN_OPTIONS": "detect_leaks=0"})
+        folder = os.path.join(mount.path, GUID)
+        os.mkdir(folder)
+        script = ("say(); hear()\n"
+                  "for n in range(40):\n"
+                  "    fd = os.open(f'{sys.argv[1]}/{sys.argv[2]}-{n}', os.O_WRONLY | os.O_CREAT, 0o644)\n"
+                  "    os.write(fd, os.urandom(3000) + bytes(30000))\n"
+                  "    os.close(fd)\n")
+        writers = [self.child(script, folder, number) for number in "12345678"]
+        for writer in writers:
+            writer.expect()
+        before = self.syncs(trace)
+        for writer in writers:
+            writer.tell()
+        self.assertEqual([writer.wait() for writer in writers], [0] * 8)
+        syncs = self.syncs(trace) - before
+        self.assertEqual(len(os.listdir(folder)), 320)
+        self.assertGreater(syncs, 0)
+        self.assertLess(syncs, 160)
+
+    def syncs(self, trace):
+        with open(trace, encoding="utf-8") as file:
+            return sum(1 for line in file if re.search(r"\b(fsync|fdatasync|msync)\(", line))
+
+    def test_a_close_returns_after_the_sync(self):
+        trace = os.path.join(self.dir, "trace")
+        mount = self.start(wrapper=("strace", "-f", "-qq", "-o", trace, "-e", "trace=fsync,fdatasync,msync"),
+                           environment={"ASAN_OPTIONS": "detect_leaks=0"})
+        folder = os.path.join(mount.path, GUID)
+        os.mkdir(folder)
+        for number in range(10):
+            before = self.syncs(trace)
+            write_file(os.path.join(folder, f"{number}"), b"x")
+            self.assertGreater(self.syncs(trace), before)
+
+
+class Memory(harness.MountTest):
+    LIMIT = 64 << 20
+
+    def resident(self, pid):
+        """Bytes of @pid that are resident, without those of the store's mapped files."""
+        total, mapped = 0, ""
+        with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
+                    mapped = line.split(maxsplit=5)[5] if len(line.split()) > 5 else ""
+                elif line.startswith("Rss:") and not mapped.startswith(self.store):
+                    total += int(line.split()[1]) * 1024
+        return total
+
+    def watch(self, pid, stop):
+        while not stop.wait(0.05):
+            self.peak = max(self.peak, self.resident(pid))
+
+    def test_a_large_report_goes_in_and_out_in_little_memory(self):
+        blocks = (4096 if os.environ.get("CAU_TEST_FULL") == "1" else 1024)
+        mount = self.start()
+        with open(f"/proc/{mount.process.pid}/maps", encoding="utf-8", errors="replace") as maps:
+            if re.search(r"lib[at]san", maps.read()):
+                self.skipTest("a sanitizer's own memory is in the figure")
+        os.mkdir(os.path.join(mount.path, GUID))
+        path = os.path.join(mount.path, GUID, "large")
+        self.peak = self.resident(mount.process.pid)
+        stop = threading.Event()
+        watcher = threading.Thread(target=self.watch, args=(mount.process.pid, stop))
+        watcher.start()
+        try:
+            base = text_bytes(1 << 20)
+            with open(path, "wb", buffering=0) as file:
+                for number in range(blocks):
+                    self.assertEqual(file.write(b"%016d" % number + base[16:]), 1 << 20)
+            self.assertEqual(os.stat(path).st_size, blocks << 20)
+            with open(path, "rb", buffering=0) as file:
+                for number in range(blocks):
+                    block = file.read(1 << 20)
+                    self.assertEqual(block[:16], b"%016d" % number)
+                    self.assert_bytes(block[16:], base[16:])
+                self.assertEqual(file.read(1), b"")
+        finally:
+            stop.set()
+            watcher.join()
+        self.assertLess(self.peak, self.LIMIT)
+
+
+if __name__ == "__main__":
+    unittest.main()
