@@ -5,6 +5,7 @@
 #include "caufs-view.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* ---- life ---- */
 
@@ -105,13 +106,25 @@ caufs_handle_read (CaufsHandle *self, guint64 offset, void *buffer, size_t size,
   return 0;
 }
 
+static void
+add_writer_locked (CaufsHandle *self, pid_t tid)
+{
+  for (guint i = 0; i < MIN (self->n_writers, CAUFS_N_WRITERS); i++)
+    if (self->writers[i] == tid)
+      return;
+  if (self->n_writers < CAUFS_N_WRITERS)
+    self->writers[self->n_writers] = tid;
+  self->n_writers = MIN (self->n_writers + 1, CAUFS_N_WRITERS + 1);
+}
+
 /* To be called after each change, before the answer. */
 static void
-note_written (CaufsHandle *self)
+note_written (CaufsHandle *self, pid_t tid)
 {
   gboolean was_noted;
 
   g_mutex_lock (&self->lock);
+  add_writer_locked (self, tid);
   self->is_written = TRUE;
   self->is_flushed = FALSE;
   was_noted = self->is_noted;
@@ -160,7 +173,7 @@ get_failed (CaufsHandle *self)
 }
 
 int
-caufs_handle_write (CaufsHandle *self, guint64 offset, const void *data, size_t size, gboolean append)
+caufs_handle_write (CaufsHandle *self, pid_t tid, guint64 offset, const void *data, size_t size, gboolean append)
 {
   g_autoptr (GError) error = NULL;
   int      failed = get_failed (self);
@@ -172,12 +185,12 @@ caufs_handle_write (CaufsHandle *self, guint64 offset, const void *data, size_t 
               : cau_upload_write (self->upload, offset, data, size, &error);
   if (!ok)
     return fail (self, error, "cannot be written");
-  note_written (self);
+  note_written (self, tid);
   return 0;
 }
 
 int
-caufs_handle_truncate (CaufsHandle *self, guint64 size)
+caufs_handle_truncate (CaufsHandle *self, pid_t tid, guint64 size)
 {
   g_autoptr (GError) error = NULL;
   int failed = get_failed (self);
@@ -186,12 +199,12 @@ caufs_handle_truncate (CaufsHandle *self, guint64 size)
     return -failed;
   if (!cau_upload_truncate (self->upload, size, &error))
     return fail (self, error, "cannot be truncated");
-  note_written (self);
+  note_written (self, tid);
   return 0;
 }
 
 int
-caufs_handle_extend (CaufsHandle *self, guint64 size)
+caufs_handle_extend (CaufsHandle *self, pid_t tid, guint64 size)
 {
   g_autoptr (GError) error = NULL;
   CauUploadState state;
@@ -202,7 +215,7 @@ caufs_handle_extend (CaufsHandle *self, guint64 size)
   /* A failure is an answer to a question here, and leaves what was written alone. */
   if (!cau_upload_truncate (self->upload, size, &error))
     return caufs_fail (error, "space for a report cannot be reserved");
-  note_written (self);
+  note_written (self, tid);
   return 0;
 }
 
@@ -311,6 +324,33 @@ has_something_to_save (CaufsHandle *self)
   return result;
 }
 
+/* Whether thread @tid belongs to a process that wrote nothing of what is to be saved, while all that did live on. */
+static gboolean
+is_bystander (CaufsHandle *self, pid_t tid)
+{
+  pid_t    writers[CAUFS_N_WRITERS];
+  pid_t    process;
+  guint    n;
+  gboolean is_known;
+
+  g_mutex_lock (&self->lock);
+  n = self->n_writers;
+  is_known = self->is_written && n > 0 && n <= CAUFS_N_WRITERS && !self->is_killed;
+  memcpy (writers, self->writers, sizeof writers);
+  g_mutex_unlock (&self->lock);
+  for (guint i = 0; is_known && i < n; i++)
+    is_known = writers[i] != tid;
+  process = is_known ? caufs_process_of_thread (tid) : 0;
+  for (guint i = 0; process != 0 && i < n; i++)
+    {
+      pid_t writer = caufs_process_of_thread (writers[i]);
+
+      if (writer == 0 || writer == process)
+        return FALSE;
+    }
+  return process != 0;
+}
+
 static gboolean
 is_being_killed (CaufsHandle *self, pid_t tid, uid_t uid)
 {
@@ -321,6 +361,17 @@ is_being_killed (CaufsHandle *self, pid_t tid, uid_t uid)
   what = caufs_name_describe (self->name);
   caufs_log (G_LOG_LEVEL_MESSAGE, "%s: its writer, process %d, was killed before it closed it", what, (int) tid);
   return TRUE;
+}
+
+/* What was written until now is about to be committed. Whether there was something. */
+static gboolean
+take_written_locked (CaufsHandle *self)
+{
+  gboolean was_written = self->is_written;
+
+  self->is_written = FALSE;
+  self->n_writers = 0;
+  return was_written;
 }
 
 typedef struct
@@ -354,36 +405,38 @@ flush_written (CaufsHandle *self, CaufsDone done, gpointer user_data)
   caufs_handle_commit (self, FALSE, flush_done, flush);
 }
 
-void
-caufs_handle_flush (CaufsHandle *self, pid_t tid, uid_t uid, CaufsDone done, gpointer user_data)
+static void
+flush_unsaved (CaufsHandle *self, pid_t tid, uid_t uid, CaufsDone done, gpointer user_data)
 {
-  gboolean is_killed;
-  gboolean was_written;
-  int      failed = get_failed (self);
+  gboolean is_killed = is_being_killed (self, tid, uid);
+  gboolean needs_commit;
 
-  if (self->upload == NULL || failed != 0 || !has_something_to_save (self))
-    {
-      if (failed != 0)
-        note_settle (self);
-      done (-failed, user_data);
-      return;
-    }
-  is_killed = is_being_killed (self, tid, uid);
   g_mutex_lock (&self->lock);
   self->is_killed = is_killed;
   self->is_flushed = !is_killed;
-  was_written = self->is_written;
-  if (!is_killed)
-    self->is_written = FALSE;
+  needs_commit = !is_killed && take_written_locked (self);
   g_mutex_unlock (&self->lock);
 
-  if (was_written && !is_killed)
+  if (needs_commit)
     flush_written (self, done, user_data);
   else
     {
       note_settle (self);
       done (0, user_data);
     }
+}
+
+void
+caufs_handle_flush (CaufsHandle *self, pid_t tid, uid_t uid, CaufsDone done, gpointer user_data)
+{
+  int failed = get_failed (self);
+
+  if (failed != 0)
+    note_settle (self);
+  if (self->upload == NULL || failed != 0 || !has_something_to_save (self) || is_bystander (self, tid))
+    done (-failed, user_data);
+  else
+    flush_unsaved (self, tid, uid, done, user_data);
 }
 
 void
@@ -397,7 +450,7 @@ caufs_handle_sync (CaufsHandle *self, CaufsDone done, gpointer user_data)
       return;
     }
   g_mutex_lock (&self->lock);
-  self->is_written = FALSE;
+  take_written_locked (self);
   g_mutex_unlock (&self->lock);
   caufs_handle_commit (self, FALSE, done, user_data);
 }

@@ -11,11 +11,16 @@ typedef struct _CaufsView CaufsView;
  *
  * When an upload is saved:
  *  - FLUSH (a close) saves what was written since the last time. It saves nothing when nothing was written: a shell that
- *    redirects closes a duplicate before the program runs.
+ *    redirects closes a duplicate before the program runs. Nor when the closer is a process that wrote nothing of
+ *    it, while those that did live on: a program that starts another one closes, in the child, what it is still writing.
  *  - RELEASE (the last close) saves what is still to be saved: a report created or truncated by its opening, and never written.
  *  - Neither saves for a thread that a signal is ending. A later FLUSH, of another process that has the file
  *    open, saves everything after all. */
 typedef struct _CaufsHandle CaufsHandle;
+
+/* So many threads that wrote are remembered. With more, every close saves. */
+#define CAUFS_N_WRITERS 4
+
 struct _CaufsHandle
 {
   gint       n_refs; /* atomic */
@@ -26,13 +31,15 @@ struct _CaufsHandle
   CauUpload *upload; /* owned */
 
   GMutex      lock;
-  gboolean    is_written; /* since the last commit began; lock, as what follows */
-  gboolean    owes;       /* a commit even if nothing is written */
-  gboolean    is_killed;  /* the last who closed it was being killed */
-  gboolean    is_flushed; /* closed, and not written since */
-  gboolean    is_noted;   /* settle may be noted */
-  int         failed;     /* errno of the write or commit that lost what was written */
-  CaufsSettle settle;     /* guarded by the names' mutex */
+  gboolean    is_written;               /* since the last commit began; lock, as what follows */
+  pid_t       writers[CAUFS_N_WRITERS]; /* the threads that did; 0: unknown */
+  guint       n_writers;                /* CAUFS_N_WRITERS + 1: there were more */
+  gboolean    owes;                     /* a commit even if nothing is written */
+  gboolean    is_killed;                /* the last who closed it was being killed */
+  gboolean    is_flushed;               /* closed, and not written since */
+  gboolean    is_noted;                 /* settle may be noted */
+  int         failed;                   /* errno of the write or commit that lost what was written */
+  CaufsSettle settle;                   /* guarded by the names' mutex */
 };
 
 /* Called once, from any thread, with no lock held: 0 or a negative errno. */
@@ -50,15 +57,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsHandle, caufs_handle_unref)
 /* *@n_read is less than @size only at the end. */
 int caufs_handle_read (CaufsHandle *self, guint64 offset, void *buffer, size_t size, size_t *n_read);
 
-/* @append: at the end, wherever the kernel thinks that is. An upload that fails to take what is written saves nothing. */
-int caufs_handle_write (CaufsHandle *self, guint64 offset, const void *data, size_t size, gboolean append);
-int caufs_handle_truncate (CaufsHandle *self, guint64 size);
+/* @tid: who writes, 0 when that is not known. @append: at the end, wherever the kernel thinks that is. An upload that
+ * fails to take what is written saves nothing. */
+int caufs_handle_write (CaufsHandle *self, pid_t tid, guint64 offset, const void *data, size_t size, gboolean append);
+int caufs_handle_truncate (CaufsHandle *self, pid_t tid, guint64 size);
 
 /* Makes the file at least @size bytes long. */
-int caufs_handle_extend (CaufsHandle *self, guint64 size);
+int caufs_handle_extend (CaufsHandle *self, pid_t tid, guint64 size);
 int caufs_handle_set_attributes (CaufsHandle *self, CauAttributeMask mask, const CauAttributes *attributes);
 
-/* A thread of process @tid, of user @uid, closes the file. */
+/* Thread @tid, of user @uid, closes the file. */
 void caufs_handle_flush (CaufsHandle *self, pid_t tid, uid_t uid, CaufsDone done, gpointer user_data);
 void caufs_handle_sync (CaufsHandle *self, CaufsDone done, gpointer user_data);
 

@@ -8,6 +8,7 @@ typedef struct
   guint64         orchestrator;
   char           *name; /* owned; NULL: any */
   guint64         ticket;
+  CauReader      *reader; /* owned; NULL: none */
   gboolean        looked_up;
   gint64          made; /* monotonic, microseconds */
 } CaufsIntent;
@@ -24,8 +25,20 @@ caufs_intent_free (gpointer data)
 {
   CaufsIntent *self = data;
 
+  g_clear_pointer (&self->reader, cau_reader_unref);
   g_free (self->name);
   g_free (self);
+}
+
+static CaufsIntentState
+end_intent (CaufsIntent *intent, CauReader **reader)
+{
+  CaufsIntentState state = intent->looked_up ? CAUFS_INTENT_LOOKED_UP : CAUFS_INTENT_NOT_LOOKED_UP;
+
+  if (reader != NULL)
+    *reader = g_steal_pointer (&intent->reader);
+  caufs_intent_free (intent);
+  return state;
 }
 
 CaufsIntents *
@@ -111,7 +124,8 @@ caufs_intents_note (CaufsIntents *self, pid_t tid, CaufsIntentKind kind, guint64
 }
 
 gboolean
-caufs_intents_look_up (CaufsIntents *self, pid_t tid, guint64 orchestrator, const char *name, guint64 *ticket)
+caufs_intents_look_up (CaufsIntents *self, pid_t tid, guint64 orchestrator, const char *name, CaufsIntentKind *kind,
+                       guint64 *ticket)
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
   gint         i = find_locked (self, tid, orchestrator, name);
@@ -122,8 +136,7 @@ caufs_intents_look_up (CaufsIntents *self, pid_t tid, guint64 orchestrator, cons
     return FALSE;
   intent = g_ptr_array_index (self->all, (guint) i);
   intent->looked_up = TRUE;
-  if (intent->kind != CAUFS_INTENT_WRITE)
-    return FALSE;
+  *kind = intent->kind;
   *ticket = intent->ticket;
   return TRUE;
 }
@@ -139,21 +152,38 @@ caufs_intents_set_ticket (CaufsIntents *self, pid_t tid, guint64 orchestrator, c
     ((CaufsIntent *) g_ptr_array_index (self->all, (guint) i))->ticket = ticket;
 }
 
-CaufsIntentState
-caufs_intents_take (CaufsIntents *self, pid_t tid, CaufsIntentKind kind, guint64 orchestrator, const char *name)
+void
+caufs_intents_set_reader (CaufsIntents *self, pid_t tid, guint64 orchestrator, const char *name, CauReader *reader)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  gint               i = find_locked (self, tid, orchestrator, name);
-  const CaufsIntent *intent;
-  CaufsIntentState   state;
+  CaufsIntent *intent;
+  CauReader   *old = reader;
+  gint         i;
 
-  (void) locker;
-  if (i < 0)
-    return CAUFS_INTENT_NONE;
-  intent = g_ptr_array_index (self->all, (guint) i);
-  if (intent->kind != kind)
-    return CAUFS_INTENT_NONE;
-  state = intent->looked_up ? CAUFS_INTENT_LOOKED_UP : CAUFS_INTENT_NOT_LOOKED_UP;
-  g_ptr_array_remove_index_fast (self->all, (guint) i);
-  return state;
+  g_mutex_lock (&self->lock);
+  i = find_locked (self, tid, orchestrator, name);
+  if (i >= 0)
+    {
+      intent = g_ptr_array_index (self->all, (guint) i);
+      old = intent->reader;
+      intent->reader = reader;
+    }
+  g_mutex_unlock (&self->lock);
+  g_clear_pointer (&old, cau_reader_unref);
+}
+
+CaufsIntentState
+caufs_intents_take (CaufsIntents *self, pid_t tid, CaufsIntentKind kind, guint64 orchestrator, const char *name,
+                    CauReader **reader)
+{
+  CaufsIntent *intent = NULL;
+  gint         i;
+
+  if (reader != NULL)
+    *reader = NULL;
+  g_mutex_lock (&self->lock);
+  i = find_locked (self, tid, orchestrator, name);
+  if (i >= 0 && ((CaufsIntent *) g_ptr_array_index (self->all, (guint) i))->kind == kind)
+    intent = g_ptr_array_steal_index_fast (self->all, (guint) i);
+  g_mutex_unlock (&self->lock);
+  return intent != NULL ? end_intent (intent, reader) : CAUFS_INTENT_NONE;
 }

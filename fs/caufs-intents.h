@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <glib.h>
+#include "cau-store.h"
+
 #include <sys/types.h>
 
 G_BEGIN_DECLS
@@ -31,12 +32,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsIntents, caufs_intents_free)
  * next. An older intent of the thread is forgotten. Threads of other PID namespaces are all 0, and kept apart by name. */
 void caufs_intents_note (CaufsIntents *self, pid_t tid, CaufsIntentKind kind, guint64 orchestrator, const char *name);
 
-/* To be called at each LOOKUP of a report. TRUE when @tid wants to write it; *@ticket is then the node number of
+/* To be called at each LOOKUP of a report. FALSE when @tid has no intent for it. *@ticket is the node number of
  * caufs_intents_set_ticket(), or 0. */
-gboolean caufs_intents_look_up (CaufsIntents *self, pid_t tid, guint64 orchestrator, const char *name, guint64 *ticket);
+gboolean caufs_intents_look_up (CaufsIntents *self, pid_t tid, guint64 orchestrator, const char *name,
+                                CaufsIntentKind *kind, guint64 *ticket);
 
-/* Remembers the node that answered such a LOOKUP: the kernel may ask twice, and must get the same. */
+/* Remembers the node that answered such a LOOKUP of who wants to write: the kernel may ask twice, and must get the same. */
 void caufs_intents_set_ticket (CaufsIntents *self, pid_t tid, guint64 orchestrator, const char *name, guint64 ticket);
+
+/* Keeps a reader, (transfer full), of the version that answered such a LOOKUP of who wants to read: it must not be
+ * replaced and collected before the second try, because there is no third. */
+void caufs_intents_set_reader (CaufsIntents *self, pid_t tid, guint64 orchestrator, const char *name,
+                               CauReader *reader);
 
 typedef enum
 {
@@ -45,8 +52,9 @@ typedef enum
   CAUFS_INTENT_LOOKED_UP,
 } CaufsIntentState;
 
-/* Ends the intent of @tid of this kind, and says how far it came. @name NULL: whatever its name. */
+/* Ends the intent of @tid of this kind, and says how far it came. @name NULL: whatever its name. @reader: (out)
+ * (optional) (transfer full): what was kept, or NULL. */
 CaufsIntentState caufs_intents_take (CaufsIntents *self, pid_t tid, CaufsIntentKind kind, guint64 orchestrator,
-                                     const char *name);
+                                     const char *name, CauReader **reader);
 
 G_END_DECLS

@@ -43,8 +43,10 @@ caufs_ops_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struc
 void
 caufs_ops_write (fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-  gboolean append = (fi->flags & O_APPEND) != 0;
-  int      r = caufs_handle_write (caufs_handle_of (fi), (guint64) offset, data, size, append);
+  CaufsCaller caller = caufs_get_caller (req);
+  pid_t       tid = fi->writepage ? 0 : caller.tid;
+  gboolean    append = (fi->flags & O_APPEND) != 0;
+  int         r = caufs_handle_write (caufs_handle_of (fi), tid, (guint64) offset, data, size, append);
 
   (void) ino;
   if (r < 0)
@@ -92,11 +94,12 @@ caufs_ops_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void
 caufs_ops_fallocate (fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
 {
-  int r = -EOPNOTSUPP;
+  CaufsCaller caller = caufs_get_caller (req);
+  int         r = -EOPNOTSUPP;
 
   (void) ino;
   if (mode == 0)
-    r = caufs_handle_extend (caufs_handle_of (fi), (guint64) offset + (guint64) length);
+    r = caufs_handle_extend (caufs_handle_of (fi), caller.tid, (guint64) offset + (guint64) length);
   else if (mode == FALLOC_FL_KEEP_SIZE)
     r = 0; /* nothing is reserved before the commit, and a close tells what failed */
   caufs_reply (req, r);

@@ -62,27 +62,47 @@ caufs_process_end_is_kill (const CaufsProcessEnd *end, uid_t uid, uid_t our_uid)
   return end->exit_code == 0 && our_uid != 0 && uid != our_uid;
 }
 
-gboolean
-caufs_process_is_killed (pid_t tid, uid_t uid)
+/* Reads the start of /proc/@tid/@file. */
+static gboolean
+read_proc (pid_t tid, const char *file, char *text, gsize size)
 {
-  char            path[32];
-  char            text[1024];
-  CaufsProcessEnd end;
-  ssize_t         n;
-  int             fd;
+  char    path[32];
+  ssize_t n;
+  int     fd;
 
   if (tid <= 0)
     return FALSE;
-  g_snprintf (path, sizeof path, "/proc/%d/stat", (int) tid);
+  g_snprintf (path, sizeof path, "/proc/%d/%s", (int) tid, file);
   fd = open (path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return FALSE;
-  n = read (fd, text, sizeof text - 1);
+  n = read (fd, text, size - 1);
   close (fd);
-  if (n <= 0)
-    return FALSE;
-  text[n] = '\0';
-  return caufs_process_parse_stat (text, &end) && caufs_process_end_is_kill (&end, uid, geteuid ());
+  text[MAX (n, 0)] = '\0';
+  return n > 0;
+}
+
+gboolean
+caufs_process_is_killed (pid_t tid, uid_t uid)
+{
+  char            text[1024];
+  CaufsProcessEnd end;
+
+  return read_proc (tid, "stat", text, sizeof text) && caufs_process_parse_stat (text, &end)
+         && caufs_process_end_is_kill (&end, uid, geteuid ());
+}
+
+pid_t
+caufs_process_of_thread (pid_t tid)
+{
+  static const char field[] = "\nTgid:";
+  char              text[512];
+  const char       *found;
+
+  if (!read_proc (tid, "status", text, sizeof text))
+    return 0;
+  found = strstr (text, field);
+  return found != NULL ? (pid_t) strtol (found + strlen (field), NULL, 10) : 0;
 }
 
 gboolean

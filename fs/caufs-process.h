@@ -23,6 +23,9 @@ gboolean caufs_process_end_is_kill (const CaufsProcessEnd *end, uid_t uid, uid_t
 /* Whether thread @tid, of a process of user @uid, is being ended by a signal now. FALSE when that is not known. */
 gboolean caufs_process_is_killed (pid_t tid, uid_t uid);
 
+/* The process that thread @tid belongs to; 0 when that is not known. */
+pid_t caufs_process_of_thread (pid_t tid);
+
 /* Whether process @pid is known to be gone. */
 gboolean caufs_process_is_gone (pid_t pid);
 

@@ -233,7 +233,7 @@ setattr_handle (CaufsView *self, const CaufsCaller *caller, guint64 ino, CaufsHa
     {
       if (state.committed && by_path)
         return caufs_view_retry_name (self, caller, CAUFS_INTENT_WRITE, handle->name);
-      r = caufs_handle_truncate (handle, (guint64) wanted->st_size);
+      r = caufs_handle_truncate (handle, caller->tid, (guint64) wanted->st_size);
     }
   if (r == 0 && mask != 0)
     r = caufs_handle_set_attributes (handle, mask, &attributes);
@@ -257,7 +257,7 @@ setattr_writer (CaufsView *self, const CaufsCaller *caller, guint64 ino, CaufsHa
   if (to_set & FUSE_SET_ATTR_SIZE && caufs_node_is_ticket (node))
     return caufs_view_truncate_ticket (self, caller, node, (guint64) wanted->st_size, st);
   /* Not what the thread wanted the ticket for: the walk that follows must find the version. */
-  caufs_intents_take (self->intents, caller->tid, CAUFS_INTENT_WRITE, 0, NULL);
+  caufs_intents_take (self->intents, caller->tid, CAUFS_INTENT_WRITE, 0, NULL, NULL);
   return -ESTALE;
 }
 

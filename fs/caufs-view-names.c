@@ -116,22 +116,29 @@ lookup_saved (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, 
   return give_ticket (self, caller, info->orchestrator, info->name, &st, entry);
 }
 
+/* For the second try of an open for reading, which must find this version: it is opened here already. */
 static int
-lookup_report (CaufsView *self, const CaufsCaller *caller, guint64 id, const char *name, struct fuse_entry_param *entry)
+lookup_for_reading (CaufsView *self, const CaufsCaller *caller, guint64 id, const char *name,
+                    struct fuse_entry_param *entry)
+{
+  g_autoptr (GError) error = NULL;
+  CauReader *reader = cau_store_get_report (self->store, id, name, CAUFS_READER_CHUNK_SIZE, &error);
+
+  if (reader == NULL)
+    return caufs_fail (error, "report %s cannot be looked up", name);
+  caufs_view_fill_entry (self, cau_reader_get_info (reader), entry);
+  caufs_intents_set_reader (self->intents, caller->tid, id, name, reader);
+  return 0;
+}
+
+static int
+lookup_now (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, guint64 id, const char *name,
+            struct fuse_entry_param *entry)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CauUpload) upload = NULL;
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
-  guint64     ticket = 0;
-  gboolean    for_writing;
   struct stat st;
-
-  if (!cau_report_name_validate (name, NULL))
-    return -ENOENT;
-  caufs_names_wait_settled (self->names, id, name);
-  for_writing = caufs_intents_look_up (self->intents, caller->tid, id, name, &ticket);
-  if (for_writing && reuse_ticket (self, ticket, entry))
-    return 0;
 
   /* In this order: an upload that is committed in between is found as a report. */
   upload = cau_store_find_upload (self->store, id, name);
@@ -143,6 +150,24 @@ lookup_report (CaufsView *self, const CaufsCaller *caller, guint64 id, const cha
     return fill_upload_entry (self, upload, entry);
   caufs_view_fill_upload (self, 0, upload, &st);
   return give_ticket (self, caller, id, name, &st, entry);
+}
+
+static int
+lookup_report (CaufsView *self, const CaufsCaller *caller, guint64 id, const char *name, struct fuse_entry_param *entry)
+{
+  CaufsIntentKind kind = CAUFS_INTENT_READ;
+  guint64         ticket = 0;
+  gboolean        is_second;
+
+  if (!cau_report_name_validate (name, NULL))
+    return -ENOENT;
+  caufs_names_wait_settled (self->names, id, name);
+  is_second = caufs_intents_look_up (self->intents, caller->tid, id, name, &kind, &ticket);
+  if (is_second && kind == CAUFS_INTENT_READ && lookup_for_reading (self, caller, id, name, entry) == 0)
+    return 0;
+  if (is_second && kind == CAUFS_INTENT_WRITE && reuse_ticket (self, ticket, entry))
+    return 0;
+  return lookup_now (self, caller, kind == CAUFS_INTENT_WRITE, id, name, entry);
 }
 
 int

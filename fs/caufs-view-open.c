@@ -6,9 +6,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* What GetReport's parameter has to be when it is not used: readers here are read at offsets. */
-#define READER_CHUNK_SIZE (1024 * 1024)
-
 /* The mode of a report that another process removed while a thread here was opening it for writing. */
 #define LOST_MODE 0600
 
@@ -43,7 +40,7 @@ take_intent (CaufsView *self, const CaufsCaller *caller, CaufsIntentKind kind, C
   guint64          orchestrator;
 
   caufs_name_dup_key (name, &orchestrator, &text);
-  return caufs_intents_take (self->intents, caller->tid, kind, orchestrator, text);
+  return caufs_intents_take (self->intents, caller->tid, kind, orchestrator, text, NULL);
 }
 
 /* ---- writing ---- */
@@ -157,23 +154,34 @@ open_node_for_writing (CaufsView *self, const CaufsCaller *caller, CaufsNode *no
 
 /* ---- reading ---- */
 
+static int
+retry_reading (CaufsView *self, const CaufsCaller *caller)
+{
+  caufs_intents_note (self->intents, caller->tid, CAUFS_INTENT_READ, 0, NULL);
+  return -ESTALE;
+}
+
 /* A version that its name left is opened only in the second try: the walk before it has just found it, or the path leads
  * straight to it, through /proc/self/fd. */
 static int
 open_version_for_reading (CaufsView *self, const CaufsCaller *caller, guint64 version, CaufsHandle **handle)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (CauReader) reader = cau_store_open_version (self->store, version, READER_CHUNK_SIZE, &error);
-  /* A version that its name left knows none, so this is not by name. */
-  CaufsIntentState intent = caufs_intents_take (self->intents, caller->tid, CAUFS_INTENT_READ, 0, NULL);
+  g_autoptr (CauReader) reader = NULL;
+  CaufsIntentState intent;
 
-  if (reader == NULL && !g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
+  /* A version that its name left does not know the name, so this is not by name. */
+  intent = caufs_intents_take (self->intents, caller->tid, CAUFS_INTENT_READ, 0, NULL, &reader);
+  if (reader != NULL && cau_reader_get_info (reader)->version != version)
+    g_clear_pointer (&reader, cau_reader_unref);
+  if (reader == NULL)
+    reader = cau_store_open_version (self->store, version, CAUFS_READER_CHUNK_SIZE, &error);
+  if (reader == NULL && g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
+    return retry_reading (self, caller);
+  if (reader == NULL)
     return caufs_fail (error, "a report cannot be opened");
-  if (reader == NULL || (cau_reader_get_info (reader)->orchestrator == 0 && intent == CAUFS_INTENT_NONE))
-    {
-      caufs_intents_note (self->intents, caller->tid, CAUFS_INTENT_READ, 0, NULL);
-      return -ESTALE;
-    }
+  if (cau_reader_get_info (reader)->orchestrator == 0 && intent == CAUFS_INTENT_NONE)
+    return retry_reading (self, caller);
   *handle = caufs_handle_new_reader (self, g_steal_pointer (&reader));
   return 0;
 }

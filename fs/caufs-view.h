@@ -12,6 +12,9 @@
 
 G_BEGIN_DECLS
 
+/* What GetReport's parameter has to be when it is not used: readers here are read at offsets. */
+#define CAUFS_READER_CHUNK_SIZE (1024 * 1024)
+
 /* Called when a change that the kernel did not ask for, the commit of a close, made its copy of the attributes of
  * node @ino wrong. From any thread, with no lock held. */
 typedef void (*CaufsChangedFunc) (guint64 ino, gpointer user_data);

@@ -14,7 +14,8 @@ typedef struct
 
 struct _CauPins
 {
-  int         fd;         /* holds the shared locks; -1: nothing to lock */
+  char       *path;
+  int         fd;         /* holds the shared locks; -1: the file is not there (yet), so nobody collects (yet) */
   int         collect_fd; /* holds the exclusive ones: a lock never conflicts within one description */
   GMutex      lock;       /* guards table, and the order of the locks on fd with it */
   GHashTable *table;      /* version -> Pin */
@@ -54,10 +55,9 @@ cau_pins_open (const char *path, gboolean read_only, GError **error)
           return NULL;
         }
     }
-  else
-    fd = open (path, O_RDONLY | O_CLOEXEC);
 
   self = g_new0 (CauPins, 1);
+  self->path = g_strdup (path);
   self->fd = fd;
   self->collect_fd = collect_fd;
   self->table = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
@@ -74,10 +74,31 @@ cau_pins_free (CauPins *self)
     close (self->fd);
   g_hash_table_unref (self->table);
   g_mutex_clear (&self->lock);
+  g_free (self->path);
   g_free (self);
 }
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauPins, cau_pins_free)
+
+/* Opened for reading only, we may not be able to make the file; the first writer does. What was pinned before that
+ * is locked then. */
+static void
+find_file_locked (CauPins *self)
+{
+  GHashTableIter iter;
+  gpointer       version;
+
+  if (self->fd >= 0)
+    return;
+  self->fd = open (self->path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (self->fd < 0)
+    self->fd = open (self->path, O_RDONLY | O_CLOEXEC);
+  if (self->fd < 0)
+    return;
+  g_hash_table_iter_init (&iter, self->table);
+  while (g_hash_table_iter_next (&iter, &version, NULL))
+    lock_byte (self->fd, F_RDLCK, *(guint64 *) version, 1);
+}
 
 gboolean
 cau_pins_pin (CauPins *self, guint64 version)
@@ -87,6 +108,7 @@ cau_pins_pin (CauPins *self, guint64 version)
 
   if (pin == NULL)
     {
+      find_file_locked (self);
       if (self->fd >= 0 && !lock_byte (self->fd, F_RDLCK, version, 1))
         return FALSE;
       pin = g_new0 (Pin, 1);

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 
 typedef struct _CauPins CauPins;
 
-/* @read_only: the file is not made; when there is none, nobody can collect, and pinning does nothing. */
+/* @read_only: the file is made if that is possible; while there is none, nobody collects, and pins are only counted. */
 CauPins *cau_pins_open (const char *path, gboolean read_only, GError **error);
 void     cau_pins_free (CauPins *self);
 

@@ -5,14 +5,11 @@
 
 #define MOVE_BYTES (64u * 1024u)
 
+/* The offset at which chunk @number starts. */
 static guint64
-sum_of (const GArray *sizes, guint n)
+start_of (const GArray *ends, guint number)
 {
-  guint64 sum = 0;
-
-  for (guint i = 0; i < n; i++)
-    sum += g_array_index (sizes, gsize, i);
-  return sum;
+  return number == 0 ? 0 : g_array_index (ends, guint64, number - 1);
 }
 
 /* Moves @length bytes within the upload; the ranges may overlap. */
@@ -37,56 +34,58 @@ move_bytes (CauUpload *upload, guint64 from, guint64 to, guint64 length, GError 
 
 /* A retry may have another size: what was put behind it moves. */
 static gboolean
-make_room (CauUpload *upload, GArray *sizes, guint number, gsize size, GError **error)
+make_room (CauUpload *upload, GArray *ends, guint number, gsize size, GError **error)
 {
-  guint64 start = sum_of (sizes, number), total = sum_of (sizes, sizes->len);
-  gsize   old = g_array_index (sizes, gsize, number);
-  guint64 tail = total - start - old;
+  guint64 old = g_array_index (ends, guint64, number), new = start_of (ends, number) + size;
+  guint64 total = start_of (ends, ends->len);
 
-  if (size == old)
+  if (new == old)
     return TRUE;
-  if (!move_bytes (upload, start + old, start + size, tail, error)
-      || !cau_upload_truncate (upload, start + size + tail, error))
+  if (!move_bytes (upload, old, new, total - old, error) || !cau_upload_truncate (upload, new + total - old, error))
     return FALSE;
-  g_array_index (sizes, gsize, number) = size;
+  for (guint i = number; i < ends->len; i++)
+    g_array_index (ends, guint64, i) += new - old;
   return TRUE;
 }
 
 static gboolean
-put_chunk (CauUpload *upload, GArray *sizes, const CauChunk *chunk, GError **error)
+put_chunk (CauUpload *upload, GArray *ends, const CauChunk *chunk, GError **error)
 {
+  guint       number = chunk->sequence_number;
   gsize       size;
   const void *data = g_bytes_get_data (chunk->data, &size);
 
-  if (chunk->sequence_number > sizes->len)
+  if (number > ends->len)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_INCOMPLETE,
-                   "chunk %u was put when chunk %u was expected: a chunk is missing", chunk->sequence_number,
-                   sizes->len);
+                   "chunk %u was put when chunk %u was expected: a chunk is missing", number, ends->len);
       return FALSE;
     }
-  if (chunk->sequence_number < sizes->len)
+  if (number < ends->len && !make_room (upload, ends, number, size, error))
+    return FALSE;
+  if (!cau_upload_write (upload, start_of (ends, number), data, size, error))
+    return FALSE;
+  if (number == ends->len)
     {
-      if (!make_room (upload, sizes, chunk->sequence_number, size, error))
-        return FALSE;
+      guint64 end = start_of (ends, number) + size;
+
+      g_array_append_val (ends, end);
     }
-  else
-    g_array_append_val (sizes, size);
-  return cau_upload_write (upload, sum_of (sizes, chunk->sequence_number), data, size, error);
+  return TRUE;
 }
 
 gboolean
 cau_store_put_report (G_GNUC_UNUSED CauStore *self, CauUpload *upload, guint64 report_size, const CauChunk *chunk,
                       gboolean last_chunk, GError **error)
 {
-  GArray *sizes = cau_upload_get_put_sizes (upload);
+  GArray *ends = cau_upload_get_put_ends (upload);
   guint64 sum;
 
-  if (!put_chunk (upload, sizes, chunk, error))
+  if (!put_chunk (upload, ends, chunk, error))
     return FALSE;
   if (!last_chunk)
     return TRUE;
-  sum = sum_of (sizes, sizes->len);
+  sum = start_of (ends, ends->len);
   if (sum != report_size)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_INCOMPLETE,

@@ -19,11 +19,14 @@ struct _CauStore
 /* Takes over the caller's pin of info->version. @info is copied. */
 CauReader *cau_reader_new (CauStore *store, const CauReportInfo *info, guint64 chunk_size);
 
+/* Whether reports can have names in @id: it exists, and is not the root. Errors: NOT_FOUND. */
+gboolean cau_store_check_orchestrator (CauStore *self, guint64 id, GError **error);
+
 /* Opens the current version of the report CauReportInfo.report. Errors: NOT_FOUND. */
 CauReader *cau_store_open_report (CauStore *self, guint64 report, guint64 chunk_size, GError **error);
 
-/* The sizes of the chunks put so far by cau_store_put_report(): (element-type gsize), borrowed. */
-GArray *cau_upload_get_put_sizes (CauUpload *self);
+/* The offsets at which the chunks put so far by cau_store_put_report() end: (element-type guint64), borrowed. */
+GArray *cau_upload_get_put_ends (CauUpload *self);
 
 /* Runs on a thread of store->rebasers. */
 void cau_upload_rebase (gpointer upload, gpointer store);

@@ -199,6 +199,17 @@ cau_store_set_orchestrator_attributes (CauStore *self, guint64 id, CauAttributeM
   return TRUE;
 }
 
+gboolean
+cau_store_check_orchestrator (CauStore *self, guint64 id, GError **error)
+{
+  CauOrchestratorInfo info;
+
+  if (id != CAU_STORE_ROOT_ID)
+    return cau_store_get_orchestrator (self, id, &info, error);
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "a report needs an orchestrator");
+  return FALSE;
+}
+
 /* ---- reports ---- */
 
 void
@@ -340,7 +351,7 @@ cau_store_rename_report (CauStore *self, guint64 id, const char *name, guint64 n
   CauTargetPair pair;
   gboolean      ok, same = id == new_id && g_str_equal (name, new_name);
 
-  if (!cau_report_name_validate (new_name, error))
+  if (!cau_report_name_validate (new_name, error) || !cau_store_check_orchestrator (self, new_id, error))
     return FALSE;
   cau_targets_hold (self->targets, id, name, new_id, new_name, &pair);
   ok = rename_held (self, &pair, id, name, new_id, new_name, mode, error);

@@ -25,7 +25,7 @@ struct _CauTargets
   GMutex      lock;      /* guards the tables and every target; nothing is waited for under it but cond */
   GCond       cond;      /* held or committing became less */
   GHashTable *by_name;   /* Key -> CauTarget: never saved, not removed */
-  GHashTable *by_report; /* report -> CauTarget */
+  GHashTable *by_report; /* report -> the number of targets, in a pointer */
 };
 
 static guint
@@ -52,7 +52,7 @@ cau_targets_new (void)
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
   self->by_name = g_hash_table_new (key_hash, key_equal);
-  self->by_report = g_hash_table_new (g_int64_hash, g_int64_equal);
+  self->by_report = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   return self;
 }
 
@@ -75,12 +75,23 @@ find_name_locked (CauTargets *self, guint64 id, const char *name)
   return g_hash_table_lookup (self->by_name, &key);
 }
 
+static void
+count_report_locked (CauTargets *self, guint64 report, int added)
+{
+  int n = GPOINTER_TO_INT (g_hash_table_lookup (self->by_report, &report)) + added;
+
+  if (n > 0)
+    g_hash_table_insert (self->by_report, g_memdup2 (&report, sizeof report), GINT_TO_POINTER (n));
+  else
+    g_hash_table_remove (self->by_report, &report);
+}
+
 /* Takes the target out of the table it is in: its name and report may change then. */
 static void
 unlist_locked (CauTarget *self)
 {
   if (self->report != 0)
-    g_hash_table_remove (self->targets->by_report, &self->report);
+    count_report_locked (self->targets, self->report, -1);
   else if (!self->removed)
     g_hash_table_remove (self->targets->by_name, &self->key);
 }
@@ -89,7 +100,7 @@ static void
 list_locked (CauTarget *self)
 {
   if (self->report != 0)
-    g_hash_table_insert (self->targets->by_report, &self->report, self);
+    count_report_locked (self->targets, self->report, 1);
   else if (!self->removed)
     g_hash_table_insert (self->targets->by_name, &self->key, self);
 }
@@ -113,10 +124,7 @@ unref_locked (CauTarget *self)
 {
   if (--self->ref_count > 0)
     return;
-  /* Two targets can become one report (two uploads that made the same name, each from its own begin): only the
-   * listed one is in the table. */
-  if (self->report == 0 || g_hash_table_lookup (self->targets->by_report, &self->report) == self)
-    unlist_locked (self);
+  unlist_locked (self);
   g_free (self->key.name);
   g_free (self);
 }
@@ -166,6 +174,23 @@ cau_target_leave (CauTarget *self, CauUpload *upload, gatomicrefcount *ref_count
   return TRUE;
 }
 
+static void
+remove_locked (CauTarget *self)
+{
+  unlist_locked (self);
+  self->removed = TRUE;
+}
+
+void
+cau_target_abandon (CauTarget *self, CauUpload *upload)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  g_queue_remove (&self->uploads, upload);
+  if (self->uploads.length == 0 && self->report == 0 && !self->held)
+    remove_locked (self);
+}
+
 gboolean
 cau_target_begin_commit (CauTarget *self, CauReportInfo *info)
 {
@@ -193,8 +218,7 @@ cau_target_end_commit (CauTarget *self, guint64 report)
     {
       unlist_locked (self);
       self->report = report;
-      if (g_hash_table_lookup (self->targets->by_report, &report) == NULL)
-        list_locked (self);
+      list_locked (self);
     }
   g_cond_broadcast (&self->targets->cond);
 }
@@ -269,13 +293,6 @@ cau_targets_hold (CauTargets *self, guint64 id, const char *name, guint64 new_id
           target->ref_count++;
         }
     }
-}
-
-static void
-remove_locked (CauTarget *self)
-{
-  unlist_locked (self);
-  self->removed = TRUE;
 }
 
 static void

@@ -16,7 +16,7 @@ typedef struct _CauTarget  CauTarget;  /* counted, by uploads */
 CauTargets *cau_targets_new (void);
 void        cau_targets_free (CauTargets *self);
 
-/* The target of the saved report @report, which is called @name now. Returns: (transfer full). */
+/* A target for the saved report @report. Returns: (transfer full). */
 CauTarget *cau_targets_join_report (CauTargets *self, guint64 report, CauUpload *upload);
 
 /* The target of a name that leads to nothing yet; it is made when no upload has it.
@@ -27,6 +27,9 @@ CauTarget *cau_targets_join_name (CauTargets *self, guint64 id, const char *name
 /* Drops a reference of @upload, counted by @ref_count. TRUE: it was the last, and @upload has left the target, so
  * that cau_targets_find_upload() cannot hand it out again in between. */
 gboolean cau_target_leave (CauTarget *self, CauUpload *upload, gatomicrefcount *ref_count);
+
+/* @upload, which still holds the target, will commit no more: a name that only it had is free. */
+void cau_target_abandon (CauTarget *self, CauUpload *upload);
 
 /* Where a commit has to go. Waits for changes of the name in hand; until cau_target_end_commit() there are none.
  * @info: report, or else orchestrator and name, are set. FALSE: the name was removed. */

@@ -30,8 +30,9 @@ struct _CauUpload
   CauCommitOp       op;
   CauCommitCallback callback;
   gpointer          user_data;
+  gboolean         *finished; /* of the caller that waits for it; NULL: it holds a reference instead */
 
-  GArray *put_sizes; /* cau-put.c's */
+  GArray *put_ends; /* cau-put.c's */
 };
 
 static gint64
@@ -93,27 +94,13 @@ open_replaced (CauStore *store, guint64 id, const char *name, CauUploadFlags fla
   return FALSE;
 }
 
-static gboolean
-check_orchestrator (CauStore *store, guint64 id, GError **error)
-{
-  CauOrchestratorInfo info;
-
-  if (store->backend->read_only)
-    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "the store is open for reading only");
-  else if (id == CAU_STORE_ROOT_ID)
-    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "a report needs an orchestrator");
-  else
-    return cau_store_get_orchestrator (store, id, &info, error);
-  return FALSE;
-}
-
 static void
 upload_free (CauUpload *self)
 {
   clear_op (self);
   cau_staging_free (self->staging);
   g_clear_error (&self->dead);
-  g_clear_pointer (&self->put_sizes, g_array_unref);
+  g_clear_pointer (&self->put_ends, g_array_unref);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   cau_store_unref (self->store);
@@ -157,7 +144,12 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
   CauUpload *upload;
   guint64    report;
 
-  if (!cau_report_name_validate (name, error) || !check_orchestrator (self, id, error)
+  if (self->backend->read_only)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "the store is open for reading only");
+      return NULL;
+    }
+  if (!cau_report_name_validate (name, error) || !cau_store_check_orchestrator (self, id, error)
       || !open_replaced (self, id, name, flags, &replaced, error))
     return NULL;
   report = replaced != NULL ? cau_reader_get_info (replaced)->report : 0;
@@ -247,11 +239,11 @@ check_change (CauUpload *self, guint64 size, GError **error)
   return FALSE;
 }
 
-/* Notes what a change did, and gives up the gate. */
+/* Notes what a change did, and gives up the gate. @local: (transfer full): why it failed, or NULL. */
 static gboolean
-finish_change (CauUpload *self, gboolean ok, GError *local, GError **error)
+finish_change (CauUpload *self, GError *local, GError **error)
 {
-  if (ok)
+  if (local == NULL)
     {
       g_mutex_lock (&self->lock);
       self->dirty = TRUE;
@@ -260,14 +252,13 @@ finish_change (CauUpload *self, gboolean ok, GError *local, GError **error)
       self->set &= ~(CauAttributeMask) CAU_ATTRIBUTE_MTIME;
       self->attributes.mtime = self->attributes.ctime = now_ns ();
       g_mutex_unlock (&self->lock);
+      leave (self);
+      return TRUE;
     }
-  else
-    {
-      die (self, local);
-      g_propagate_error (error, local);
-    }
+  die (self, local);
   leave (self);
-  return ok;
+  g_propagate_error (error, local);
+  return FALSE;
 }
 
 static gboolean
@@ -289,7 +280,8 @@ write_at (CauUpload *self, guint64 offset, const void *data, gsize length, gbool
       return TRUE;
     }
   self->append_only = self->append_only && append;
-  return finish_change (self, cau_staging_write (self->staging, offset, data, length, &local), local, error);
+  cau_staging_write (self->staging, offset, data, length, &local);
+  return finish_change (self, local, error);
 }
 
 gboolean
@@ -316,7 +308,8 @@ cau_upload_truncate (CauUpload *self, guint64 size, GError **error)
       return FALSE;
     }
   self->append_only = FALSE;
-  return finish_change (self, cau_staging_truncate (self->staging, size, &local), local, error);
+  cau_staging_truncate (self->staging, size, &local);
+  return finish_change (self, local, error);
 }
 
 gboolean
@@ -415,18 +408,28 @@ cau_upload_abandon (CauUpload *self)
   self->abandoned = TRUE;
   self->dirty = FALSE;
   g_mutex_unlock (&self->lock);
+  cau_target_abandon (self->target, self);
   leave (self);
 }
 
 /* ---- the commit ---- */
 
-/* Ends the commit in hand: first the caller is told, while what was saved stands still, then the gate opens. */
+/* Ends the commit in hand: first the caller is told, while what was saved stands still, then the gate opens. Whoever waits for
+ * that may free the upload as soon as the lock is let go. */
 static void
 finish_commit (CauUpload *self, const GError *error)
 {
+  gboolean *finished = self->finished;
+
   self->callback (self, error, self->user_data);
-  leave (self);
-  cau_upload_unref (self);
+  g_mutex_lock (&self->lock);
+  self->busy = FALSE;
+  if (finished != NULL)
+    *finished = TRUE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  if (finished == NULL)
+    cau_upload_unref (self);
 }
 
 static void
@@ -580,16 +583,18 @@ cau_upload_rebase (gpointer upload, gpointer store)
   finish_commit (self, error);
 }
 
-void
-cau_upload_commit_async (CauUpload *self, CauCommitCallback callback, gpointer user_data)
+static void
+start_commit (CauUpload *self, CauCommitCallback callback, gpointer user_data, gboolean *finished)
 {
   g_autoptr (GError) error = NULL;
   gboolean needed;
 
   enter (self);
-  cau_upload_ref (self);
   self->callback = callback;
   self->user_data = user_data;
+  self->finished = finished;
+  if (finished == NULL)
+    cau_upload_ref (self);
   if (!check_alive (self, &error))
     {
       finish_commit (self, error);
@@ -604,61 +609,54 @@ cau_upload_commit_async (CauUpload *self, CauCommitCallback callback, gpointer u
     finish_commit (self, NULL);
 }
 
+void
+cau_upload_commit_async (CauUpload *self, CauCommitCallback callback, gpointer user_data)
+{
+  start_commit (self, callback, user_data, NULL);
+}
+
 typedef struct
 {
-  GMutex         lock; /* guards finished */
-  GCond          cond;
-  gboolean       finished;
-  CauReportInfo *info;
-  GError       **error;
-} CommitWaiter;
+  CauReportInfo *info;  /* NULL: not wanted */
+  GError        *error; /* owned */
+} CommitResult;
 
 static void
-commit_waiter_done (CauUpload *upload, const GError *error, gpointer user_data)
+take_result (CauUpload *upload, const GError *error, gpointer user_data)
 {
-  CommitWaiter *waiter = user_data;
+  CommitResult *result = user_data;
+  CauReader    *base = cau_staging_get_base (upload->staging);
 
   if (error != NULL)
-    g_propagate_error (waiter->error, g_error_copy (error));
-  else if (waiter->info != NULL)
-    {
-      CauReader *base = cau_staging_get_base (upload->staging);
-
-      cau_report_info_clear (waiter->info);
-      if (base != NULL && !upload->op.removed)
-        cau_report_info_copy (cau_reader_get_info (base), waiter->info);
-    }
-  g_mutex_lock (&waiter->lock);
-  waiter->finished = TRUE;
-  g_cond_signal (&waiter->cond);
-  g_mutex_unlock (&waiter->lock);
+    result->error = g_error_copy (error);
+  if (result->info == NULL)
+    return;
+  cau_report_info_clear (result->info);
+  if (error == NULL && base != NULL && !upload->op.removed)
+    cau_report_info_copy (cau_reader_get_info (base), result->info);
 }
 
 gboolean
 cau_upload_commit (CauUpload *self, CauReportInfo *info, GError **error)
 {
-  g_autoptr (GError) local = NULL;
-  CommitWaiter waiter = { .info = info, .error = &local };
+  CommitResult result = { .info = info };
+  gboolean     finished = FALSE;
 
-  g_mutex_init (&waiter.lock);
-  g_cond_init (&waiter.cond);
-  cau_upload_commit_async (self, commit_waiter_done, &waiter);
-  g_mutex_lock (&waiter.lock);
-  while (!waiter.finished)
-    g_cond_wait (&waiter.cond, &waiter.lock);
-  g_mutex_unlock (&waiter.lock);
-  g_mutex_clear (&waiter.lock);
-  g_cond_clear (&waiter.cond);
-  if (local == NULL)
+  start_commit (self, take_result, &result, &finished);
+  g_mutex_lock (&self->lock);
+  while (!finished)
+    g_cond_wait (&self->cond, &self->lock);
+  g_mutex_unlock (&self->lock);
+  if (result.error == NULL)
     return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local));
+  g_propagate_error (error, result.error);
   return FALSE;
 }
 
 GArray *
-cau_upload_get_put_sizes (CauUpload *self)
+cau_upload_get_put_ends (CauUpload *self)
 {
-  if (self->put_sizes == NULL)
-    self->put_sizes = g_array_new (FALSE, FALSE, sizeof (gsize));
-  return self->put_sizes;
+  if (self->put_ends == NULL)
+    self->put_ends = g_array_new (FALSE, FALSE, sizeof (guint64));
+  return self->put_ends;
 }

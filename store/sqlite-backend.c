@@ -2,7 +2,7 @@
 #include "sqlite-backend.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -170,6 +170,10 @@ check_path (const char *path, CauStoreOpenFlags flags, GError **error)
       if (!S_ISREG (st.st_mode))
         g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is %s; name a file to keep the store in",
                      path, S_ISDIR (st.st_mode) ? "a folder" : "no regular file");
+      else if (st.st_size > 0 && st.st_size < 512)
+        /* SQLite would take it for a database that was never written, and overwrite it. */
+        g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is not a report store; name another file",
+                     path);
       else if (access (path, read_only ? R_OK : R_OK | W_OK) != 0)
         g_set_error (error, CAU_STORE_ERROR, errno == EROFS ? CAU_STORE_ERROR_READ_ONLY : CAU_STORE_ERROR_PERMISSION,
                      "%s: %s; %s", path, g_strerror (errno),
@@ -203,10 +207,25 @@ check_path (const char *path, CauStoreOpenFlags flags, GError **error)
   return FALSE;
 }
 
-CauBackend *
-cau_sqlite_open (const char *path, CauStoreOpenFlags flags, GError **error)
+/* The store's other files stand beside the file itself, not beside a link to it. */
+static char *
+resolve (const char *path)
 {
-  gboolean  read_only = (flags & CAU_STORE_OPEN_READ_ONLY) != 0;
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *name = g_path_get_basename (path);
+  char            *real = realpath (path, NULL);
+  g_autofree char *real_folder = real == NULL ? realpath (folder, NULL) : NULL;
+
+  if (real != NULL)
+    return real;
+  return g_build_filename (real_folder != NULL ? real_folder : folder, name, NULL);
+}
+
+CauBackend *
+cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
+{
+  g_autofree char *path = resolve (given);
+  gboolean         read_only = (flags & CAU_STORE_OPEN_READ_ONLY) != 0;
   CauDbMode mode = read_only ? CAU_DB_READ_ONLY : (flags & CAU_STORE_OPEN_CREATE) != 0 ? CAU_DB_CREATE : CAU_DB_WRITE;
   g_autofree char *pins_path = g_strconcat (path, "-pins", NULL);
   g_autoptr (CauDb) db = NULL;

@@ -199,6 +199,8 @@ inherit_attributes (const CauCommitOp *op, const CauReportInfo *current, CauRepo
     to->uid = current->attributes.uid;
   if (!(op->mask & CAU_ATTRIBUTE_GID))
     to->gid = current->attributes.gid;
+  if (!(op->mask & CAU_ATTRIBUTE_ATIME))
+    to->atime = current->attributes.atime;
 }
 
 static gboolean

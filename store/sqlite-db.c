@@ -261,6 +261,7 @@ CauDb *
 cau_db_open (const char *path, CauDbMode mode, GError **error)
 {
   g_autoptr (CauDb) self = g_new0 (CauDb, 1);
+  g_autoptr (GError) local = NULL;
   g_autofree char *escaped = g_uri_escape_string (path, "/", TRUE);
   g_autofree char *uri = g_strdup_printf ("file:%s%s", escaped, is_immutable (path, mode) ? "?immutable=1" : "");
 
@@ -274,13 +275,14 @@ cau_db_open (const char *path, CauDbMode mode, GError **error)
     }
   sqlite3_extended_result_codes (self->handle, 1);
   sqlite3_busy_timeout (self->handle, DB_BUSY_TIMEOUT_MS);
-  if (!db_configure (self, mode, error) || !db_check (self, mode, error))
-    {
-      if (error != NULL && g_error_matches (*error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE))
-        g_prefix_error (error, "not a report store: ");
-      return NULL;
-    }
-  return g_steal_pointer (&self);
+  if (db_configure (self, mode, &local) && db_check (self, mode, &local))
+    return g_steal_pointer (&self);
+  if (sqlite3_errcode (self->handle) == SQLITE_NOTADB)
+    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is not a report store; name another file",
+                 path);
+  else
+    g_propagate_error (error, g_steal_pointer (&local));
+  return NULL;
 }
 
 void

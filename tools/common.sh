@@ -65,6 +65,16 @@ cau_need_packages() {
       "Install them in another way, then start $program again."
 }
 
+# fusermount3 unmounts for users other than root only what it finds in /etc/mtab, which a new chroot lacks.
+cau_need_mtab() {
+  [ ! -e /etc/mtab ] || return 0
+  if [ "$(id -u)" -eq 0 ] && ln -s ../proc/self/mounts /etc/mtab; then
+    cau_say "made /etc/mtab, which was missing, a link to /proc/self/mounts"
+  else
+    cau_die "/etc/mtab is missing, so fusermount3 cannot unmount" "As root: ln -s ../proc/self/mounts /etc/mtab"
+  fi
+}
+
 # Ends when this user cannot mount a FUSE filesystem here.
 cau_need_fuse() {
   [ -r /proc/self/mountinfo ] \

@@ -43,6 +43,7 @@ PATIENCE = 60
 SUSPICIOUS = re.compile(r"CRITICAL|\bERROR\b|Sanitizer|runtime error:|leaked|Assertion|assertion|"
                         r"Bail out|GLib[-A-Za-z]*-?WARNING|double free|corrupted")
 
+PR_SET_CHILD_SUBREAPER = 36
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 AT_FDCWD = -100
@@ -63,6 +64,25 @@ def renameat2(old, new, flags=0):
 def fallocate(fd, mode, offset, length):
     if libc.fallocate(fd, mode, offset, length) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def adopt_orphans():
+    """Makes this process the parent of what its descendants leave running, as init is of all others."""
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def children():
+    """The processes whose parent this is."""
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return {int(pid) for pid in file.read().split()}
+
+
+def exit_status(pid):
+    """Waits for the end of the child @pid; its status, negative for a signal."""
+    found = []
+    wait_until(lambda: found.append(os.waitpid(pid, os.WNOHANG)) or found[-1][0], f"process {pid} does not end")
+    return os.waitstatus_to_exitcode(found[-1][1])
 
 
 def wait_until(condition, what, seconds=PATIENCE):
@@ -219,12 +239,16 @@ class Mount:
 class Child:
     """A python process that says how far it is and hears when to go on, a line each.
 
-    Its script may use os, sys, signal, threading, say() and hear()."""
+    Its script may use os, sys, signal, threading, time, say(), hear() and serve()."""
 
     PRELUDE = ("import os, sys, signal, threading, time\n"
                "def say(text='ready'): os.write(1, f'{text}\\n'.encode())\n"
                "def hear():\n"
                "    if not sys.stdin.readline(): raise SystemExit('the test is gone')\n"
+               "def serve():\n"
+               "    for line in sys.stdin:\n"
+               "        try: say(repr(eval(line)))\n"
+               "        except OSError as error: say(os.strerror(error.errno))\n"
                "signal.signal(signal.SIGINT, signal.SIG_DFL)\n")
 
     def __init__(self, script, *arguments, **popen):
@@ -251,6 +275,12 @@ class Child:
         line = self.line()
         if line != text:
             raise AssertionError(f"a child process said {line!r} in place of {text!r}")
+
+    def ask(self, expression):
+        """What @expression is in a child that serves(): its value's repr(), or the text of an OSError."""
+        self.process.stdin.write(expression.encode() + b"\n")
+        self.process.stdin.flush()
+        return self.line()
 
     def tell(self):
         self.process.stdin.write(b"go on\n")
@@ -312,6 +342,14 @@ class MountTest(unittest.TestCase):
 
     def child(self, script, *arguments, **popen):
         return self.hold(Child(script, *arguments, **popen))
+
+    def onlooker(self):
+        """A process that looks at things when asked.
+
+        A program started while a test has a report open for writing would close a copy of it, which is a commit."""
+        return self.child("def read(path):\n"
+                          "    with open(path, 'rb') as file: return file.read()\n"
+                          "serve()\n")
 
     def map_in_child(self, path):
         """A child that has @path mapped, and only that; a fault in the map ends it and not the tests."""

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Starting and ending: in the background, from fstab, after a crash, and what goes wrong."""
-import ctypes
 import os
 import signal
 import sqlite3
@@ -8,9 +7,7 @@ import subprocess
 import unittest
 
 import harness
-from harness import CAUFS, GUID, caufs_mounts_at, exists, libc, random_bytes, read_file, write_file
-
-PR_SET_CHILD_SUBREAPER = 36
+from harness import CAUFS, GUID, caufs_mounts_at, exists, random_bytes, read_file, write_file
 
 
 class StartTest(harness.MountTest):
@@ -40,20 +37,13 @@ class Background(StartTest):
 
     def setUp(self):
         super().setUp()
-        libc.prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+        harness.adopt_orphans()
+        self.before = harness.children()
         self.addCleanup(self.clear_away)
 
     def daemon(self):
-        """The process that serves self.mnt."""
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                arguments = read_file(f"/proc/{pid}/cmdline").split(b"\0")
-                if self.mnt.encode() in arguments and os.path.basename(os.readlink(f"/proc/{pid}/exe")) == \
-                        os.path.basename(CAUFS):
-                    return int(pid)
-            except OSError:
-                continue
-        return None
+        pid, = harness.children() - self.before
+        return pid
 
     def clear_away(self):
         while caufs_mounts_at(self.mnt):
@@ -62,9 +52,8 @@ class Background(StartTest):
     def end(self, how):
         """Ends the daemon by @how and checks that it ends well."""
         pid = self.daemon()
-        self.assertIsNotNone(pid)
         how(pid)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        self.assertEqual(harness.exit_status(pid), 0)
         self.assertEqual(caufs_mounts_at(self.mnt), [])
 
     def unmount(self, _pid=None):
@@ -95,21 +84,13 @@ class Background(StartTest):
         self.assertEqual(caufs_mounts_at(self.mnt)[0][2], self.store)
         os.mkdir(os.path.join(self.mnt, GUID))
         self.assertTrue(exists(self.store))
-        pid = next(int(p) for p in filter(str.isdigit, os.listdir("/proc")) if self.is_ours(p))
-        self.unmount()
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
-
-    def is_ours(self, pid):
-        try:
-            return any(os.readlink(f"/proc/{pid}/fd/{fd}") == self.store for fd in os.listdir(f"/proc/{pid}/fd"))
-        except OSError:
-            return False
+        self.end(self.unmount)
 
     def test_a_failure_is_told_before_caufs_returns(self):
         self.refuse(self.store, os.path.join(self.dir, "none"), words=["none"], flags=())
         write_file(self.store, b"this is a text, and no store at all\n" * 100)
         self.refuse(self.store, self.mnt, words=[self.store], flags=())
-        self.assertIsNone(self.daemon())
+        self.assertEqual(harness.children(), self.before)
 
     @harness.needs_root
     def test_mount_t_fuse_caufs_mounts(self):

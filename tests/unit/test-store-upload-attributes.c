@@ -170,16 +170,18 @@ commit_leaves_what_others_set_alone (void **state)
   StoreFixture *f = *state;
   g_autoptr (GError) error = NULL;
   g_autoptr (CauUpload) upload = NULL;
-  CauAttributes theirs = { .mode = 0600, .uid = 55 };
+  CauAttributes theirs = { .mode = 0600, .uid = 55, .atime = 77 };
 
   fixture_save_text (f->store, f->id, "a", "text");
   upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
   fixture_write_text (upload, 0, "new");
   set_attributes (upload, CAU_ATTRIBUTE_GID, (CauAttributes){ .gid = 66 });
   assert_done (cau_store_set_report_attributes (f->store, fixture_version (f->store, f->id, "a"),
-                                                CAU_ATTRIBUTE_MODE | CAU_ATTRIBUTE_UID, &theirs, NULL, &error),
+                                                CAU_ATTRIBUTE_MODE | CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_ATIME,
+                                                &theirs, NULL, &error),
                &error);
   fixture_commit (upload);
+  assert_int_equal (attributes_of (f, "a").atime, 77);
   assert_int_equal (attributes_of (f, "a").mode, 0600);
   assert_int_equal (attributes_of (f, "a").uid, 55);
   assert_int_equal (attributes_of (f, "a").gid, 66);
