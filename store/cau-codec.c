@@ -56,8 +56,17 @@ is_zero (const guint8 *raw, gsize length)
   return raw[0] == 0 && memcmp (raw, raw + 1, length - 1) == 0;
 }
 
+static guint64
+checksum_of (guint64 seed, const CauStoredChunk *chunk)
+{
+  gsize       size;
+  const void *data = g_bytes_get_data (chunk->data, &size);
+
+  return XXH3_64bits_withSeed (data, size, seed + chunk->number);
+}
+
 CauStoredChunk *
-cau_codec_encode (guint64 number, const guint8 *raw, gsize length)
+cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length)
 {
   g_autoptr (CauStoredChunk) chunk = g_new0 (CauStoredChunk, 1);
 
@@ -73,13 +82,13 @@ cau_codec_encode (guint64 number, const guint8 *raw, gsize length)
         chunk->data = g_bytes_new (raw, length);
       else
         chunk->data = g_bytes_new (buffer, stored);
-      chunk->checksum = XXH3_64bits (g_bytes_get_data (chunk->data, NULL), g_bytes_get_size (chunk->data));
+      chunk->checksum = checksum_of (seed, chunk);
     }
   return g_steal_pointer (&chunk);
 }
 
 gboolean
-cau_codec_decode (const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error)
+cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error)
 {
   gsize         stored;
   const guint8 *data;
@@ -90,7 +99,7 @@ cau_codec_decode (const CauStoredChunk *chunk, guint8 *raw, gsize length, GError
       return TRUE;
     }
   data = g_bytes_get_data (chunk->data, &stored);
-  if (XXH3_64bits (data, stored) != chunk->checksum)
+  if (checksum_of (seed, chunk) != chunk->checksum)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
                    "chunk %" G_GUINT64_FORMAT " is damaged: its checksum does not match", chunk->number);

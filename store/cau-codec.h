@@ -3,16 +3,17 @@
 
 /* How the bytes of a chunk are stored: as a zstd frame, or as they are where that is not smaller. Which of the two
  * follows from the lengths: stored bytes as many as the chunk's are the chunk's. The checksum is
- * XXH3 (64 bits) of the stored bytes, so damage is met before anything is decoded. Thread-safe. */
+ * XXH3 (64 bits) of the stored bytes, so damage is met before anything is decoded. Its seed is the report's plus the chunk's
+ * number: a chunk that damage elsewhere put in the place of another does not pass for it. Thread-safe. */
 
 #include "cau-backend.h"
 
 G_BEGIN_DECLS
 
 /* Encodes @length bytes, 1 to CAU_STORED_CHUNK_SIZE. All zeros become a hole. Returns: (transfer full). */
-CauStoredChunk *cau_codec_encode (guint64 number, const guint8 *raw, gsize length);
+CauStoredChunk *cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length);
 
 /* Decodes @chunk, a chunk of @length bytes, into @raw. Errors: CORRUPT; the message names the check. */
-gboolean cau_codec_decode (const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error);
+gboolean cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error);
 
 G_END_DECLS

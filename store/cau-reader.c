@@ -165,7 +165,7 @@ load_chunk (CauReader *self, guint64 number, guint8 *raw, GError **error)
         g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
-  ok = cau_codec_decode (&chunk, raw, chunk_length (self, number), error);
+  ok = cau_codec_decode (self->info.seed, &chunk, raw, chunk_length (self, number), error);
   g_clear_pointer (&chunk.data, g_bytes_unref);
   return ok;
 }

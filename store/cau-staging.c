@@ -33,6 +33,7 @@ struct _CauStaging
   CauReader  *base;
   guint64     base_limit; /* bytes of the base that still count: what was cut off once does not come back */
   guint64     size;
+  guint64     seed; /* of the chunks' checksums; that of the base, whose chunks are inherited */
   Hot         hot[HOT_MAX];
   guint64     clock;
   GHashTable *encoded; /* number -> CauStoredChunk: written, not staged */
@@ -63,6 +64,7 @@ cau_staging_new (CauStore *store, CauReader *base)
   self->store = store;
   self->base = base;
   self->size = self->base_limit = base != NULL ? cau_reader_get_info (base)->size : 0;
+  self->seed = base != NULL ? cau_reader_get_info (base)->seed : ((guint64) g_random_int () << 32 | g_random_int ());
   self->encoded = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) cau_stored_chunk_free);
   self->hash = EVP_MD_CTX_new ();
   EVP_DigestInit_ex (self->hash, EVP_sha256 (), NULL);
@@ -239,10 +241,12 @@ load_base (CauStaging *self, guint64 number, guint8 *raw, GError **error)
 }
 
 static gboolean
-decode_whole (const CauStoredChunk *chunk, gsize length, guint8 *raw, GError **error)
+decode_whole (CauStaging *self, const CauStoredChunk *chunk, guint8 *raw, GError **error)
 {
+  gsize length = chunk_length (self->size, chunk->number);
+
   memset (raw + length, 0, CHUNK - length);
-  return cau_codec_decode (chunk, raw, length, error);
+  return cau_codec_decode (self->seed, chunk, raw, length, error);
 }
 
 /* A chunk was encoded with the length it had then, which its later neighbours do not change: a last chunk that grows is
@@ -257,7 +261,7 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
   gboolean ok;
 
   if (chunk != NULL)
-    return decode_whole (chunk, chunk_length (self->size, number), raw, error);
+    return decode_whole (self, chunk, raw, error);
   if (number >= self->staged_to)
     return load_base (self, number, raw, error);
 
@@ -267,7 +271,7 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
   if (backend->klass->get_chunk (backend, backend->klass->stage_get_version (backend, self->stage), number, &staged,
                                  &local))
     {
-      ok = decode_whole (&staged, chunk_length (self->size, number), raw, error);
+      ok = decode_whole (self, &staged, raw, error);
       g_clear_pointer (&staged.data, g_bytes_unref);
       return ok;
     }
@@ -283,7 +287,7 @@ cool (CauStaging *self, Hot *hot, GError **error)
   g_autofree guint8 *data = g_steal_pointer (&hot->data);
   gsize              length = data != NULL ? chunk_length (self->size, hot->number) : 0;
 
-  return length == 0 || put_encoded (self, cau_codec_encode (hot->number, data, length), error);
+  return length == 0 || put_encoded (self, cau_codec_encode (self->seed, hot->number, data, length), error);
 }
 
 static Hot *
@@ -529,6 +533,7 @@ cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error)
   op->base = self->base != NULL ? cau_reader_get_info (self->base)->version : 0;
   op->inherit = cau_stored_chunks (self->base_limit);
   op->info.size = self->size;
+  op->info.seed = self->seed;
   return TRUE;
 }
 

@@ -154,12 +154,13 @@ typedef struct
   guint64       stored_size;  /* bytes of its chunks as stored */
   guint64       n_chunks;     /* as stored; 0 when empty */
   guint8        sha256[CAU_SHA256_LEN];
+  guint64       seed; /* of the checksums of its chunks as stored */
   CauAttributes attributes;
   gboolean      damaged; /* in a listing: the record fails its check, only orchestrator and name are set */
 } CauReportInfo;
 
 /* clang-format off */
-#define CAU_REPORT_INFO_INIT { 0, 0, 0, NULL, 0, 0, 0, 0, 0, { 0 }, { 0, 0, 0, 0, 0, 0 }, FALSE }
+#define CAU_REPORT_INFO_INIT { 0, 0, 0, NULL, 0, 0, 0, 0, 0, { 0 }, 0, { 0, 0, 0, 0, 0, 0 }, FALSE }
 /* clang-format on */
 
 void cau_report_info_clear (CauReportInfo *info);

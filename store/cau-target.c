@@ -140,10 +140,8 @@ CauTarget *
 cau_targets_join_report (CauTargets *self, guint64 report, CauUpload *upload)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  CauTarget    *target = g_hash_table_lookup (self->by_report, &report);
+  CauTarget    *target = target_new_locked (self, 0, NULL, report);
 
-  if (target == NULL)
-    target = target_new_locked (self, 0, NULL, report);
   join_locked (target, upload);
   return target;
 }

@@ -161,8 +161,12 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
   if (upload->target == NULL)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s is being written already", name);
-      g_clear_pointer (&upload, upload_free);
+      upload_free (upload);
+      return NULL;
     }
+  /* It was free when we looked; now that the name is ours, look again: another upload may have been committed in between. */
+  if (report == 0 && (flags & CAU_UPLOAD_EXCLUSIVE) && !open_replaced (self, id, name, flags, &replaced, error))
+    g_clear_pointer (&upload, cau_upload_unref);
   return upload;
 }
 

@@ -34,7 +34,7 @@ static const char schema[] =
   "  report INTEGER NOT NULL,"
   "  orchestrator INTEGER REFERENCES orchestrators (id),"
   "  name TEXT,"
-  "  size INTEGER NOT NULL, stored_size INTEGER NOT NULL, sha256 BLOB NOT NULL,"
+  "  size INTEGER NOT NULL, stored_size INTEGER NOT NULL, sha256 BLOB NOT NULL, seed INTEGER NOT NULL,"
   "  saved INTEGER NOT NULL,"
   "  mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
   "  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,"

@@ -28,6 +28,7 @@ version_checksum (const CauReportInfo *info)
                                      info->orchestrator,
                                      info->size,
                                      info->stored_size,
+                                     info->seed,
                                      (guint64) info->saved,
                                      a->mode,
                                      a->uid,
@@ -109,9 +110,10 @@ cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error)
   info->n_chunks = cau_stored_chunks (info->size);
   if (sqlite3_column_bytes (stmt, 6) == CAU_SHA256_LEN)
     memcpy (info->sha256, sqlite3_column_blob (stmt, 6), CAU_SHA256_LEN);
-  info->saved = sqlite3_column_int64 (stmt, 7);
-  get_attributes (stmt, 8, &info->attributes);
-  if ((info->orchestrator != 0 && info->name == NULL) || sqlite3_column_int64 (stmt, 14) != version_checksum (info))
+  info->seed = column_u64 (stmt, 7);
+  info->saved = sqlite3_column_int64 (stmt, 8);
+  get_attributes (stmt, 9, &info->attributes);
+  if ((info->orchestrator != 0 && info->name == NULL) || sqlite3_column_int64 (stmt, 15) != version_checksum (info))
     return set_damaged (stmt, "the record of version", info->version, error);
   if (info->name == NULL || !cau_report_name_get_timestamp (info->name, &info->timestamp))
     info->timestamp = info->saved;
@@ -138,16 +140,17 @@ cau_row_insert_orchestrator (CauDb *db, CauOrchestratorInfo *info, gboolean is_r
                      orchestrator_checksum (info));
 }
 
-/* The columns of both statements below, ?1 to ?15. */
+/* The columns of both statements below, ?1 to ?16. */
 static gboolean
 put_version (CauDb *db, const char *sql, const CauReportInfo *info, GError **error)
 {
   const CauAttributes *a = &info->attributes;
 
-  return cau_db_run (db, error, sql, "iiitiibiiiiiiii", (gint64) info->version, (gint64) info->report,
+  return cau_db_run (db, error, sql, "iiitiibiiiiiiiii", (gint64) info->version, (gint64) info->report,
                      (gint64) info->orchestrator, info->orchestrator != 0 ? info->name : NULL, (gint64) info->size,
-                     (gint64) info->stored_size, info->sha256, (gsize) CAU_SHA256_LEN, info->saved, (gint64) a->mode,
-                     (gint64) a->uid, (gint64) a->gid, a->atime, a->mtime, a->ctime, version_checksum (info));
+                     (gint64) info->stored_size, info->sha256, (gsize) CAU_SHA256_LEN, (gint64) info->seed, info->saved,
+                     (gint64) a->mode, (gint64) a->uid, (gint64) a->gid, a->atime, a->mtime, a->ctime,
+                     version_checksum (info));
 }
 
 gboolean
@@ -167,7 +170,7 @@ cau_row_insert_version (CauDb *db, const CauReportInfo *info, GError **error)
 {
   return put_version (db,
                       "INSERT INTO versions (" CAU_VERSION_COLUMNS ") VALUES (?1, ?2, CASE WHEN ?3 THEN ?3 END, ?4,"
-                      " ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                      " ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                       info, error);
 }
 
@@ -176,7 +179,7 @@ cau_row_update_version (CauDb *db, const CauReportInfo *info, GError **error)
 {
   return put_version (db,
                       "UPDATE versions SET report = ?2, orchestrator = CASE WHEN ?3 THEN ?3 END, name = ?4, size = ?5,"
-                      " stored_size = ?6, sha256 = ?7, saved = ?8, mode = ?9, uid = ?10, gid = ?11, atime = ?12,"
-                      " mtime = ?13, ctime = ?14, checksum = ?15 WHERE id = ?1",
+                      " stored_size = ?6, sha256 = ?7, seed = ?8, saved = ?9, mode = ?10, uid = ?11, gid = ?12,"
+                      " atime = ?13, mtime = ?14, ctime = ?15, checksum = ?16 WHERE id = ?1",
                       info, error);
 }

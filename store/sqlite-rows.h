@@ -10,7 +10,8 @@ G_BEGIN_DECLS
 
 #define CAU_ORCHESTRATOR_COLUMNS "id, guid, n_reports, mode, uid, gid, atime, mtime, ctime, checksum"
 #define CAU_VERSION_COLUMNS \
-  "id, report, orchestrator, name, size, stored_size, sha256, saved, mode, uid, gid, atime, mtime, ctime, checksum"
+  "id, report, orchestrator, name, size, stored_size, sha256, seed, saved, mode, uid, gid, atime, mtime, ctime, " \
+  "checksum"
 
 /* Reads the row that @stmt, which selects those columns, stands on. Errors: CORRUPT. */
 gboolean cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **error);
