@@ -93,7 +93,16 @@ unmount_lazily (const char *path)
          && g_spawn_check_wait_status (status, NULL);
 }
 
-/* ENOTCONN: a FUSE mount whose daemon is gone. */
+/* Whether it is a FUSE mount whose daemon is gone. The kernel goes on answering stat() for it by what it remembers, for
+ * attr_timeout, so it has to be told to ask. */
+static gboolean
+is_dead (const char *path)
+{
+  struct statx stx;
+
+  return statx (AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &stx) != 0 && errno == ENOTCONN;
+}
+
 static gboolean
 clear_dead (const char *path, char **note, GError **error)
 {
@@ -237,11 +246,9 @@ check_user (const CaufsOptions *options, GError **error)
 gboolean
 caufs_mount_prepare (CaufsOptions *options, char **note, GError **error)
 {
-  struct stat st;
-
   *note = NULL;
   /* Mounts may lie on each other. */
-  while (stat (options->mountpoint, &st) != 0 && errno == ENOTCONN)
+  while (is_dead (options->mountpoint))
     if (!clear_dead (options->mountpoint, note, error))
       return FALSE;
   return check_status (options->mountpoint, error) && resolve (options, error)

@@ -38,7 +38,7 @@ const char caufs_options_help[]
     "\n"
     "  ro                    change nothing\n"
     "  worm                  reports can be added, never changed, renamed or removed\n"
-    "  max_report_size=SIZE  refuse larger reports (SIZE in bytes, or with K, M, G, T)\n"
+    "  max_report_size=SIZE  refuse larger reports (SIZE: bytes, or with K, M, G, T)\n"
     "  max_size=SIZE         refuse to let the store grow beyond this\n"
     "  keep_killed           save what a killed program had written\n"
     "  uid=UID, gid=GID      show everything as belonging to these\n"

@@ -82,13 +82,25 @@ read_proc (pid_t tid, const char *file, char *text, gsize size)
   return n > 0;
 }
 
+/* A thread that ends has given up its memory before it closes its files (do_exit()): all of /proc/TID/statm is 0 then. */
+static gboolean
+has_no_memory (pid_t tid)
+{
+  char text[128];
+
+  return read_proc (tid, "statm", text, sizeof text) && g_str_has_prefix (text, "0 ");
+}
+
+/* A thread in execve(2) closes its files too, and holds the lock that reading its stat waits for (exec_update_lock,
+ * seen in Linux 6.18): the kernel would wait for our answer and we for the kernel, and so would ps(1). Reading statm
+ * waits for nothing. */
 gboolean
 caufs_process_is_killed (pid_t tid, uid_t uid)
 {
   char            text[1024];
   CaufsProcessEnd end;
 
-  return read_proc (tid, "stat", text, sizeof text) && caufs_process_parse_stat (text, &end)
+  return has_no_memory (tid) && read_proc (tid, "stat", text, sizeof text) && caufs_process_parse_stat (text, &end)
          && caufs_process_end_is_kill (&end, uid, geteuid ());
 }
 

@@ -35,7 +35,7 @@ typedef struct
 {
   guint64 number;
   GBytes *data;     /* owned; encoded, see cau-codec.h; NULL is a hole, a chunk of zeros */
-  guint64 checksum; /* of data; 0 for a hole */
+  guint64 checksum; /* see cau-codec.h; a hole has one too */
 } CauStoredChunk;
 
 /* What a backend keeps about an upload that it was given chunks of. Made by stage_new(), only touched by

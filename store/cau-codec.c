@@ -59,18 +59,27 @@ is_zero (const guint8 *raw, gsize length)
 static guint64
 checksum_of (guint64 seed, const CauStoredChunk *chunk)
 {
-  gsize       size;
-  const void *data = g_bytes_get_data (chunk->data, &size);
+  gsize       size = 0;
+  const void *data = chunk->data != NULL ? g_bytes_get_data (chunk->data, &size) : NULL;
 
   return XXH3_64bits_withSeed (data, size, seed + chunk->number);
 }
 
 CauStoredChunk *
-cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length)
+cau_codec_encode_hole (guint64 seed, guint64 number)
 {
-  g_autoptr (CauStoredChunk) chunk = g_new0 (CauStoredChunk, 1);
+  CauStoredChunk *chunk = g_new0 (CauStoredChunk, 1);
 
   chunk->number = number;
+  chunk->checksum = checksum_of (seed, chunk);
+  return chunk;
+}
+
+CauStoredChunk *
+cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length)
+{
+  g_autoptr (CauStoredChunk) chunk = cau_codec_encode_hole (seed, number);
+
   if (!is_zero (raw, length))
     {
       gsize              bound = ZSTD_compressBound (length);
@@ -93,18 +102,18 @@ cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize 
   gsize         stored;
   const guint8 *data;
 
-  if (chunk->data == NULL)
-    {
-      memset (raw, 0, length);
-      return TRUE;
-    }
-  data = g_bytes_get_data (chunk->data, &stored);
   if (checksum_of (seed, chunk) != chunk->checksum)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
                    "chunk %" G_GUINT64_FORMAT " is damaged: its checksum does not match", chunk->number);
       return FALSE;
     }
+  if (chunk->data == NULL)
+    {
+      memset (raw, 0, length);
+      return TRUE;
+    }
+  data = g_bytes_get_data (chunk->data, &stored);
   if (stored == length)
     {
       memcpy (raw, data, length);

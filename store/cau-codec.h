@@ -13,6 +13,10 @@ G_BEGIN_DECLS
 /* Encodes @length bytes, 1 to CAU_STORED_CHUNK_SIZE. All zeros become a hole. Returns: (transfer full). */
 CauStoredChunk *cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length);
 
+/* A chunk of zeros, which is stored without bytes. It has a checksum as well: of a damaged record that says nothing
+ * can come a hole, but not the right one. Returns: (transfer full). */
+CauStoredChunk *cau_codec_encode_hole (guint64 seed, guint64 number);
+
 /* Decodes @chunk, a chunk of @length bytes, into @raw. Errors: CORRUPT; the message names the check. */
 gboolean cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error);
 

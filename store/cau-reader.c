@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* How often a name is looked up again when its version goes before it is pinned: about 10 s in all. */
+#define OPEN_TRIES 10000
+
 struct _CauReader
 {
   gatomicrefcount ref_count;
@@ -66,7 +69,7 @@ check_chunk_size (guint64 chunk_size, guint64 size, GError **error)
 {
   if (chunk_size == 0)
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_INVALID, "a chunk size of 0 is not possible");
-  else if (size / chunk_size > G_MAXUINT32)
+  else if (size > 0 && (size - 1) / chunk_size > G_MAXUINT32)
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG,
                  "a report of %" G_GUINT64_FORMAT " bytes has too many chunks of %" G_GUINT64_FORMAT " bytes", size,
                  chunk_size);
@@ -97,10 +100,12 @@ static CauReader *
 open_current (CauStore *self, guint64 id, const char *name, guint64 chunk_size, GError **error)
 {
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
+  guint n_tries = 0;
 
   if (!check_chunk_size (chunk_size, 0, error))
     return NULL;
-  /* A replacement can come between the look and the pin; then it leads elsewhere now. */
+  /* A replacement can come between the look and the pin; then it leads elsewhere now, or will when the transaction of
+   * the collector that has claimed the version is seen. */
   for (;;)
     {
       g_autoptr (GError) local = NULL;
@@ -112,11 +117,12 @@ open_current (CauStore *self, guint64 id, const char *name, guint64 chunk_size, 
       reader = cau_store_open_version (self, info.version, chunk_size, &local);
       if (reader != NULL)
         return reader;
-      if (!g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
+      if (!g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE) || ++n_tries == OPEN_TRIES)
         {
           g_propagate_error (error, g_steal_pointer (&local));
           return NULL;
         }
+      g_usleep (MIN (n_tries, 10) * 100);
     }
 }
 

@@ -337,13 +337,8 @@ extend (CauStaging *self, guint64 size, GError **error)
   if (self->size % CHUNK != 0 && heat (self, self->size / CHUNK, TRUE, error) == NULL)
     return FALSE;
   for (guint64 number = first; number < end; number++)
-    {
-      CauStoredChunk *hole = g_new0 (CauStoredChunk, 1);
-
-      hole->number = number;
-      if (!put_encoded (self, hole, error))
-        return FALSE;
-    }
+    if (!put_encoded (self, cau_codec_encode_hole (self->seed, number), error))
+      return FALSE;
   self->size = size;
   return TRUE;
 }

@@ -152,22 +152,33 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
   if (!cau_report_name_validate (name, error) || !cau_store_check_orchestrator (self, id, error)
       || !open_replaced (self, id, name, flags, &replaced, error))
     return NULL;
-  report = replaced != NULL ? cau_reader_get_info (replaced)->report : 0;
-  upload = upload_new (self, flags, attributes, replaced);
-  if (report != 0)
-    upload->target = cau_targets_join_report (self->targets, report, upload);
-  else
-    upload->target = cau_targets_join_name (self->targets, id, name, (flags & CAU_UPLOAD_EXCLUSIVE) != 0, upload);
+  if (replaced != NULL)
+    {
+      report = cau_reader_get_info (replaced)->report;
+      upload = upload_new (self, flags, attributes, replaced);
+      upload->target = cau_targets_join_report (self->targets, report, upload);
+      return upload;
+    }
+
+  upload = upload_new (self, flags, attributes, NULL);
+  upload->target = cau_targets_join_name (self->targets, id, name, (flags & CAU_UPLOAD_EXCLUSIVE) != 0, upload);
   if (upload->target == NULL)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s is being written already", name);
       upload_free (upload);
       return NULL;
     }
-  /* It was free when we looked; now that the name is ours, look again: another upload may have been committed in between. */
-  if (report == 0 && (flags & CAU_UPLOAD_EXCLUSIVE) && !open_replaced (self, id, name, flags, &replaced, error))
-    g_clear_pointer (&upload, cau_upload_unref);
-  return upload;
+  /* The name was free when we looked. Now that it is ours, look again: another upload may have been committed in between. */
+  if (!open_replaced (self, id, name, flags, &replaced, error))
+    {
+      cau_upload_unref (upload);
+      return NULL;
+    }
+  if (replaced == NULL)
+    return upload;
+  cau_reader_unref (replaced);
+  cau_upload_unref (upload);
+  return cau_store_begin_upload (self, id, name, flags, attributes, error);
 }
 
 CauUpload *
@@ -220,12 +231,9 @@ die (CauUpload *self, const GError *error)
     self->dead = g_error_copy (error);
 }
 
-/* A report that became too large is not saved without its end: the upload is dead. */
 static gboolean
 check_change (CauUpload *self, guint64 size, GError **error)
 {
-  g_autoptr (GError) too_big = NULL;
-
   if (!check_alive (self, error))
     return FALSE;
   if ((self->flags & CAU_UPLOAD_NO_REPLACE) && self->committed)
@@ -235,11 +243,9 @@ check_change (CauUpload *self, guint64 size, GError **error)
     }
   if (size <= self->store->max_report_size)
     return TRUE;
-  too_big = g_error_new (CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG,
-                         "a report of %" G_GUINT64_FORMAT " bytes is larger than the limit of %" G_GUINT64_FORMAT, size,
-                         self->store->max_report_size);
-  die (self, too_big);
-  g_propagate_error (error, g_steal_pointer (&too_big));
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG,
+               "a report of %" G_GUINT64_FORMAT " bytes is larger than the limit of %" G_GUINT64_FORMAT, size,
+               self->store->max_report_size);
   return FALSE;
 }
 
@@ -273,9 +279,13 @@ write_at (CauUpload *self, guint64 offset, const void *data, gsize length, gbool
   enter (self);
   if (append)
     offset = cau_staging_get_size (self->staging);
-  if (!check_change (self, offset > G_MAXUINT64 - length ? G_MAXUINT64 : offset + length, error))
+  if (!check_change (self, offset > G_MAXUINT64 - length ? G_MAXUINT64 : offset + length, &local))
     {
+      /* A report that became too large is not saved without its end. */
+      if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG))
+        die (self, local);
       leave (self);
+      g_propagate_error (error, local);
       return FALSE;
     }
   if (length == 0)
@@ -561,8 +571,8 @@ cau_upload_rebase (gpointer upload, gpointer store)
 {
   CauUpload *self = upload;
   g_autoptr (GError) error = NULL;
-  CauReader *base = open_current (self, &error);
   g_autoptr (CauStaging) staging = NULL;
+  CauReader *base;
 
   cau_backend_enter_thread ();
   base = open_current (self, &error);

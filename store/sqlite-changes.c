@@ -295,8 +295,9 @@ apply_rename (CauSqlite *self, CauDb *db, CauRenameOp *op, GError **error)
 static gboolean
 remove_damaged (CauSqlite *self, CauDb *db, const CauRenameOp *op, GError **error)
 {
-  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT id FROM versions WHERE orchestrator = ?1 AND name = ?2",
-                                          "it", (gint64) op->id, op->name);
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error, "SELECT id, report FROM versions WHERE orchestrator = ?1 AND name = ?2", "it",
+                 (gint64) op->id, op->name);
   CauReportInfo info = CAU_REPORT_INFO_INIT;
   gboolean      done;
 
@@ -305,6 +306,7 @@ remove_damaged (CauSqlite *self, CauDb *db, const CauRenameOp *op, GError **erro
   if (done)
     return not_found (error, "such report");
   info.version = (guint64) sqlite3_column_int64 (stmt, 0);
+  info.report = (guint64) sqlite3_column_int64 (stmt, 1);
   g_clear_pointer (&stmt, cau_stmt_reset);
   if (!cau_pins_begin_collect (self->pins, info.version))
     {

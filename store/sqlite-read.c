@@ -238,8 +238,8 @@ cau_sqlite_get_chunk (CauBackend *backend, guint64 version, guint64 number, CauS
   chunk->number = number;
   chunk->checksum = (guint64) sqlite3_column_int64 (stmt, 1);
   chunk->data = NULL;
-  /* A hole has checksum 0, which a chunk that lost its number has not. */
-  if (id == 0 && chunk->checksum == 0)
+  /* Whether it is one, its checksum says. */
+  if (id == 0)
     return TRUE;
   return get_chunk_data (lease.db, id, chunk, error);
 }

@@ -38,7 +38,7 @@ NOBODY = 65534
 
 # Seconds until a condition that must come true counts as failed: far more than it needs, because
 # the tests of all files share the machine.
-PATIENCE = 60
+PATIENCE = float(os.environ.get("P","60"))
 
 SUSPICIOUS = re.compile(r"CRITICAL|\bERROR\b|Sanitizer|runtime error:|leaked|Assertion|assertion|"
                         r"Bail out|GLib[-A-Za-z]*-?WARNING|double free|corrupted")
@@ -239,9 +239,9 @@ class Mount:
 class Child:
     """A python process that says how far it is and hears when to go on, a line each.
 
-    Its script may use os, sys, signal, threading, time, say(), hear() and serve()."""
+    Its script may use os, sys, signal, subprocess, threading, time, say(), hear() and serve()."""
 
-    PRELUDE = ("import os, sys, signal, threading, time\n"
+    PRELUDE = ("import os, sys, signal, subprocess, threading, time\n"
                "def say(text='ready'): os.write(1, f'{text}\\n'.encode())\n"
                "def hear():\n"
                "    if not sys.stdin.readline(): raise SystemExit('the test is gone')\n"
@@ -379,6 +379,7 @@ class MountTest(unittest.TestCase):
     def run_program(self, *arguments, status=0, **how):
         """Runs a program to its end; returns its standard output. Any status passes when @status is None."""
         arguments = [os.fspath(argument) for argument in arguments]
+        how.setdefault("timeout", 2 * PATIENCE)
         done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
                               env={**os.environ, "LC_ALL": "C.UTF-8", **how.pop("env", {})}, **how)
         self.stderr = done.stderr.decode(errors="replace")

@@ -230,13 +230,27 @@ signal.pause()
         os.kill(other, signal.SIGKILL)
         self.assert_nothing_saved()
 
-    def test_a_child_that_exits_saves_what_is_there_before_its_parent_is_killed(self):
-        child = self.child(WRITE + "if os.fork() == 0: os._exit(0)\nos.wait(); os.write(fd, b' later'); say(); hear()",
-                           self.path())
+    def test_a_child_that_writes_and_exits_saves_what_is_there(self):
+        child = self.child(WRITE + "if os.fork() == 0: os.write(fd, b' by both'); os._exit(0)\n"
+                           "os.wait(); os.write(fd, b' later'); say(); hear()", self.path())
         child.expect()
-        self.assertEqual(read_file(self.path()), b"written")
+        self.assertEqual(read_file(self.path()), b"written by both")
         child.kill()
-        self.assert_still(b"written")
+        self.assert_still(b"written by both")
+
+    def test_a_child_that_wrote_nothing_saves_nothing(self):
+        for other in ("if os.fork() == 0: os._exit(0)\nos.wait()", "subprocess.run(['true'], close_fds=False)"):
+            child = self.child(WRITE + other + "\nsay(); hear()", self.path())
+            child.expect()
+            self.assertEqual(self.listed(), [])
+            child.kill()
+            self.assert_nothing_saved()
+
+    def test_a_program_started_while_writing_does_not_disturb(self):
+        child = self.child(WRITE + "subprocess.run(['true'], close_fds=False); os.write(fd, b' later')\n"
+                           "os.close(fd); say(); hear()", self.path())
+        child.expect()
+        self.assertEqual(read_file(self.path()), b"written later")
 
 
 class KeepKilled(KilledTest):

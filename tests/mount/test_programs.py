@@ -328,15 +328,6 @@ class SmallTools(ProgramTest):
         self.assertEqual(self.program("wc", "-l", self.path()).split()[0], "50000")
         self.assertEqual(self.program("grep", "-c", "999$", self.path()), "50\n")
 
-    def test_sqlite_keeps_a_database_in_a_report(self):
-        script = ("import sqlite3, sys\n"
-                  "db = sqlite3.connect(sys.argv[1])\n"
-                  "db.execute('create table if not exists t (a)')\n"
-                  "db.executemany('insert into t values (?)', ((n,) for n in range(1000)))\n"
-                  "db.commit(); db.close()\n"
-                  "print(sqlite3.connect(sys.argv[1]).execute('select count(*), sum(a) from t').fetchone())\n")
-        self.assertEqual(self.program(harness.PYTHON, "-c", script, self.path("a.db")), "(1000, 499500)\n")
-
     def test_shred_overwrites(self):
         write_file(self.path(), b"secret" * 1000)
         self.program("shred", "-x", "-n", "1", self.path())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starting and ending: in the background, from fstab, after a crash, and what goes wrong."""
+"""Starting and ending: in the background, after a crash, and what goes wrong."""
 import os
 import signal
 import sqlite3
@@ -15,6 +15,11 @@ class StartTest(harness.MountTest):
         super().setUp()
         self.mnt = os.path.join(self.dir, "mnt")
         os.mkdir(self.mnt)
+        self.addCleanup(self.clear_away)
+
+    def clear_away(self):
+        while caufs_mounts_at(self.mnt):
+            subprocess.run(["fusermount3", "-u", "-z", self.mnt], check=True)
 
     def fill(self, store=None):
         """Makes a store with one report."""
@@ -39,15 +44,10 @@ class Background(StartTest):
         super().setUp()
         harness.adopt_orphans()
         self.before = harness.children()
-        self.addCleanup(self.clear_away)
 
     def daemon(self):
         pid, = harness.children() - self.before
         return pid
-
-    def clear_away(self):
-        while caufs_mounts_at(self.mnt):
-            subprocess.run(["fusermount3", "-u", "-z", self.mnt], check=True)
 
     def end(self, how):
         """Ends the daemon by @how and checks that it ends well."""
@@ -90,31 +90,8 @@ class Background(StartTest):
         self.refuse(self.store, os.path.join(self.dir, "none"), words=["none"], flags=())
         write_file(self.store, b"this is a text, and no store at all\n" * 100)
         self.refuse(self.store, self.mnt, words=[self.store], flags=())
-        self.assertEqual(harness.children(), self.before)
-
-    @harness.needs_root
-    def test_mount_t_fuse_caufs_mounts(self):
-        search = {"PATH": os.path.dirname(os.path.abspath(CAUFS)) + ":" + os.environ["PATH"]}
-        self.run_program("mount", "-t", "fuse.caufs", "-o", "allow_other,max_report_size=1K,nosuid", self.store,
-                         self.mnt, env=search)
-        os.mkdir(os.path.join(self.mnt, GUID))
-        with self.refused(harness.errno.EFBIG):
-            write_file(os.path.join(self.mnt, GUID, "a"), bytes(2000))
-        self.assertIn("allow_other", caufs_mounts_at(self.mnt)[0][3])
-        self.end(lambda pid: self.run_program("umount", self.mnt))
-
-    @harness.needs_root
-    def test_a_line_of_fstab_mounts(self):
-        table = os.path.join(self.dir, "fstab")
-        write_file(table, f"{self.store} {self.mnt} fuse.caufs rw,noauto,nofail,_netdev,user,allow_other,worm,"
-                          "x-systemd.requires=network.target,comment=x 0 0\n".encode())
-        search = {"PATH": os.path.dirname(os.path.abspath(CAUFS)) + ":" + os.environ["PATH"]}
-        self.run_program("mount", "-T", table, self.mnt, env=search)
-        os.mkdir(os.path.join(self.mnt, GUID))
-        write_file(os.path.join(self.mnt, GUID, "a"), b"one")
-        with self.refused(harness.errno.EPERM):
-            os.unlink(os.path.join(self.mnt, GUID, "a"))
-        self.end(self.unmount)
+        for pid in harness.children() - self.before:
+            self.assertEqual(harness.exit_status(pid), 1)
 
 
 class Ending(StartTest):
@@ -269,7 +246,7 @@ class Refusals(StartTest):
 
     def test_too_many_arguments_are_refused(self):
         self.run_program(CAUFS, "-f", self.store, self.mnt, "more", status=2)
-        self.assertIn("more", self.stderr)
+        self.assertIn("too many arguments", self.stderr)
 
 
 if __name__ == "__main__":

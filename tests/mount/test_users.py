@@ -1,85 +1,24 @@
 # SPDX-License-Identifier: MIT
 """caufs run by an ordinary user, through fusermount3.
 
-As root, each session runs in a mount namespace of its own, where /dev/fuse is open to everybody as
-udev makes it and where the user reaches the build and the tests wherever they are. The namespace of
-processes around it ends whatever a failed session leaves.
+As root, each session is in a mount namespace where /dev/fuse is open to everybody, as udev makes it, and where
+the user reaches the build and the tests wherever they are.
 """
 import json
 import os
-import subprocess
 import unittest
 
 import harness
-from harness import NOBODY
-
-ENTER = """
-set -e
-dir=$1 build=$2 tests=$3; shift 3
-# Mounts of other tests must not live on in this namespace.
-awk '$0 ~ / - fuse.caufs / { print $5 }' /proc/self/mountinfo | while read -r path; do umount -l "$path"; done
-mount -t tmpfs -o mode=755 caufs-test "$dir/dev"
-mknod -m 666 "$dir/dev/fuse" c 10 229
-mount --bind "$dir/dev/fuse" /dev/fuse
-mount --bind "$build" "$dir/build"
-mount --bind "$tests" "$dir/tests"
-exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
-"""
-
-PRELUDE = """
-import errno, json, os, signal, subprocess, sys, unittest
-sys.dont_write_bytecode = True
-home = sys.argv[1]
-sys.path.insert(0, sys.argv[2])
-import harness
-from harness import CAUFS, GUID, Mount, exists, read_file, wait_until, write_file
-os.chdir(home)
-mnt, store = home + '/mnt', home + '/store.cau'
-os.mkdir(mnt)
-folder = mnt + '/' + GUID
-class Session(harness.MountTest):
-    def runTest(self): pass
-test = Session()
-def caufs(*arguments):
-    done = subprocess.run([CAUFS, *arguments], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    print(json.dumps([done.returncode, done.stderr]))
-mount = None
-try:
-"""
-
-CLEAN_UP = """
-finally:
-    if mount: mount.dispose()
-"""
+import namespace
 
 
-class OrdinaryUser(harness.MountTest):
-    def setUp(self):
-        super().setUp()
-        self.let_others_in()
-        self.home = os.path.join(self.dir, "home")
-        os.mkdir(self.home)
-        if os.geteuid() == 0:
-            os.chown(self.home, NOBODY, NOBODY)
-            for name in ("dev", "build", "tests"):
-                os.mkdir(os.path.join(self.dir, name))
-
-    def session(self, script):
-        """Runs @script, with what PRELUDE defines, as an ordinary user; returns what it printed."""
-        script = PRELUDE + "".join(f"    {line}\n" for line in script.strip().splitlines()) + CLEAN_UP
-        tests, caufs = os.path.dirname(os.path.abspath(harness.__file__)), os.path.abspath(harness.CAUFS)
-        enter = []
-        if os.geteuid() == 0:
-            build = os.path.dirname(os.path.dirname(caufs))
-            enter = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-                     "--mount-proc", "bash", "-c", ENTER, "bash", self.dir, build, tests]
-            tests, caufs = os.path.join(self.dir, "tests"), os.path.join(self.dir, "build", os.path.relpath(caufs, build))
-        done = subprocess.run([*enter, harness.PYTHON, "-c", script, self.home, tests], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL, check=False, cwd="/",
-                              timeout=3 * harness.PATIENCE,
-                              env={**os.environ, "CAUFS": caufs, "HOME": self.home})
-        self.assertEqual(done.returncode, 0, done.stdout)
-        return done.stdout.splitlines()
+class OrdinaryUser(namespace.NamespaceTest):
+    prepare = """
+        mount -t tmpfs -o mode=755 caufs-test "$dir/dev"
+        mknod -m 666 "$dir/dev/fuse" c 10 229
+        mount --bind "$dir/dev/fuse" /dev/fuse
+    """
+    run_as = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
     def refusal(self, script):
         """What caufs says, in one line, when the last command of @script fails."""

@@ -189,12 +189,12 @@ void
 child_start (Child *self, StoreFixture *f)
 {
   g_autoptr (GError) error = NULL;
-  char program[] = "/proc/self/exe", option[] = "--child";
+  char  program[] = "/proc/self/exe", option[] = "--child";
   char *argv[] = { program, option, f->path, NULL };
   int   in, out;
 
-  assert_done (g_spawn_async_with_pipes (NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &self->pid, &in,
-                                         &out, NULL, &error),
+  assert_done (g_spawn_async_with_pipes (NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &self->pid, &in, &out,
+                                         NULL, &error),
                &error);
   self->commands = fdopen (in, "w");
   self->answers = fdopen (out, "r");

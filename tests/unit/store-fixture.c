@@ -251,12 +251,26 @@ fixture_version (CauStore *store, guint64 id, const char *name)
   return info.version;
 }
 
+static void
+assert_digest (const CauReportInfo *info, GBytes *bytes)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  guint8 digest[CAU_SHA256_LEN];
+  gsize  length = sizeof digest;
+
+  g_checksum_update (checksum, g_bytes_get_data (bytes, NULL), (gssize) g_bytes_get_size (bytes));
+  g_checksum_get_digest (checksum, digest, &length);
+  assert_memory_equal (info->sha256, digest, sizeof digest);
+}
+
 void
 fixture_assert_report (CauStore *store, guint64 id, const char *name, GBytes *expected)
 {
-  g_autoptr (GBytes) actual = fixture_load (store, id, name);
+  g_autoptr (CauReader) reader = fixture_get_report (store, id, name, STORED_CHUNK);
+  g_autoptr (GBytes) actual = fixture_read (reader);
 
   assert_bytes_equal (actual, expected);
+  assert_digest (cau_reader_get_info (reader), expected);
 }
 
 void

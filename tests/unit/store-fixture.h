@@ -79,6 +79,7 @@ void    fixture_remove (CauStore *store, guint64 id, const char *name);
 /* The version that @name leads to. */
 guint64 fixture_version (CauStore *store, guint64 id, const char *name);
 
+/* Asserts that @name leads to @expected, and that the report's SHA-256 is theirs. */
 void fixture_assert_report (CauStore *store, guint64 id, const char *name, GBytes *expected);
 void fixture_assert_text (CauStore *store, guint64 id, const char *name, const char *expected);
 
@@ -108,11 +109,11 @@ void    fixture_assert_upload_text (CauUpload *upload, const char *expected);
 
 typedef struct
 {
-  GMutex lock;
-  GCond  changed;
-  guint  n_pending; /* commits handed in and not called back; protected by lock, as are the next */
-  guint  n_done;
-  guint  n_failed;
+  GMutex  lock;
+  GCond   changed;
+  guint   n_pending; /* commits handed in and not called back; protected by lock, as are the next */
+  guint   n_done;
+  guint   n_failed;
   GError *last_error; /* owned */
 } FixtureCommits;
 

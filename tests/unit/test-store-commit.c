@@ -7,12 +7,12 @@
 /* What a callback saw; one commit each. */
 typedef struct
 {
-  GMutex    lock;
-  GCond     called;
-  guint     n_calls; /* protected by lock, as are the next */
-  gint      code;    /* -1: no error */
-  GThread  *thread;
-  guint64   size;
+  GMutex     lock;
+  GCond      called;
+  guint      n_calls; /* protected by lock, as are the next */
+  gint       code;    /* -1: no error */
+  GThread   *thread;
+  guint64    size;
   CauUpload *upload; /* borrowed */
 } Call;
 
@@ -314,10 +314,10 @@ static void
 save_one (Savers *self, const char *name, GBytes *bytes)
 {
   CauAttributes attributes = { .mode = 0644 };
-  g_autoptr (CauUpload) upload
-    = cau_store_begin_upload (self->store, self->id, name, CAU_UPLOAD_TRUNCATE, &attributes, NULL);
-  gboolean ok = upload != NULL
-                && cau_upload_write (upload, 0, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), NULL);
+  g_autoptr (CauUpload) upload =
+    cau_store_begin_upload (self->store, self->id, name, CAU_UPLOAD_TRUNCATE, &attributes, NULL);
+  gboolean ok =
+    upload != NULL && cau_upload_write (upload, 0, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), NULL);
 
   if (ok && self->commits != NULL)
     fixture_commits_add (self->commits, upload);
@@ -401,8 +401,8 @@ threads_that_do_not_wait_all_save (void **state)
 static gpointer
 change_names_in_thread (gpointer user_data)
 {
-  Savers *self = user_data;
-  guint   number = (guint) g_atomic_int_add (&self->next, 1);
+  Savers          *self = user_data;
+  guint            number = (guint) g_atomic_int_add (&self->next, 1);
   g_autofree char *name = g_strdup_printf ("from-%u", number);
   g_autofree char *new_name = g_strdup_printf ("to-%u", number);
 

@@ -43,13 +43,13 @@ assert_reads_its_name (CauStore *store, guint64 id, const char *name)
   assert_memory_equal (buffer, name, n_read);
 }
 
-/* Asserts that what is listed was saved, and is met once; or is said to be damaged, of which nothing is sure. */
+/* Asserts that what is listed was saved, or is said to be damaged, of which nothing is sure. That nothing is missing or
+ * met twice is more than a listing can tell from a damaged index. */
 static void
 assert_lists_what_was_saved (CauStore *store, guint64 id)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CauReportIds) ids = cau_store_get_report_ids (store, id, NULL, &error);
-  g_autoptr (GHashTable) met = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   const CauReportInfo *info;
 
   while (ids != NULL && (info = cau_report_ids_next (ids, &error)) != NULL)
@@ -61,7 +61,6 @@ assert_lists_what_was_saved (CauStore *store, guint64 id)
       assert_true (g_str_has_prefix (info->name, "report-"));
       expected = g_strdup_printf ("report-%05u", (guint) g_ascii_strtoull (info->name + 7, NULL, 10));
       assert_string_equal (info->name, expected);
-      assert_true (g_hash_table_add (met, g_strdup (info->name)));
       assert_int_equal (info->size, strlen (info->name));
       assert_int_equal (info->attributes.mode, 0640);
     }
@@ -84,7 +83,7 @@ assert_nothing_false_is_read (StoreFixture *f, CauStoreOpenFlags flags)
       return;
     }
   assert_lists_what_was_saved (store, f->id);
-  for (guint i = 0; i < REPORTS; i += 7)
+  for (guint i = 0; i < REPORTS; i++)
     {
       g_autofree char *name = g_strdup_printf ("report-%05u", i);
 
@@ -106,6 +105,28 @@ flipped_bytes_make_no_false_report (void **state)
 
       damage_replace_store (f, damaged);
       assert_nothing_false_is_read (f, i % 2 == 0 ? 0 : CAU_STORE_OPEN_READ_ONLY);
+    }
+}
+
+/* Where a page of the embedded engine says where its rows begin: what is read from the wrong place looks like a row,
+ * and may look like one that has no bytes. */
+static void
+flipped_row_pointers_make_no_false_report (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (fixture_seed ());
+  g_autoptr (GBytes) bytes = save_names (f);
+  gint32 n_pages = (gint32) (g_bytes_get_size (bytes) / PAGE);
+
+  for (guint i = 0; i < 400; i++)
+    {
+      gsize  page = (gsize) g_rand_int_range (rand, 1, n_pages) * PAGE;
+      gsize  at = page + (gsize) g_rand_int_range (rand, 8, 8 + 2 * REPORTS);
+      guint8 bits = (guint8) (1 << g_rand_int_range (rand, 0, 8));
+      g_autoptr (GBytes) damaged = damage_flip (bytes, at, bits);
+
+      damage_replace_store (f, damaged);
+      assert_nothing_false_is_read (f, CAU_STORE_OPEN_READ_ONLY);
     }
 }
 
@@ -166,8 +187,7 @@ assert_save_tells_the_truth (CauStore *store, guint64 id, const char *name)
 {
   g_autoptr (GError) error = NULL;
   CauAttributes attributes = fixture_attributes ();
-  g_autoptr (CauUpload) upload
-    = cau_store_begin_upload (store, id, name, CAU_UPLOAD_TRUNCATE, &attributes, &error);
+  g_autoptr (CauUpload) upload = cau_store_begin_upload (store, id, name, CAU_UPLOAD_TRUNCATE, &attributes, &error);
   gboolean ok = upload != NULL && cau_upload_write (upload, 0, name, strlen (name), &error)
                 && cau_upload_commit (upload, NULL, &error);
 
@@ -217,8 +237,8 @@ assert_series_is_whole (CauStore *store, guint64 id)
 
   while (ids != NULL && (info = cau_report_ids_next (ids, &error)) != NULL)
     {
-      g_autoptr (GBytes) expected
-        = fixture_bytes ((guint32) g_ascii_strtoull (info->name + 2, NULL, 10), CHILD_SERIES_SIZE);
+      g_autoptr (GBytes) expected =
+        fixture_bytes ((guint32) g_ascii_strtoull (info->name + 2, NULL, 10), CHILD_SERIES_SIZE);
 
       fixture_assert_report (store, id, info->name, expected);
     }
@@ -229,8 +249,8 @@ assert_series_is_whole (CauStore *store, guint64 id)
 static void
 damaged_log_ends_before_the_damage (void **state)
 {
-  StoreFixture *f = *state;
-  Child         child;
+  StoreFixture    *f = *state;
+  Child            child;
   g_autofree char *log_path = g_strconcat (f->path, "-wal", NULL);
   g_autoptr (GRand) rand = g_rand_new_with_seed (fixture_seed ());
   g_autoptr (GBytes) bytes = NULL;
@@ -248,7 +268,7 @@ damaged_log_ends_before_the_damage (void **state)
 
   for (guint i = 0; i < 60; i++)
     {
-      gsize  position = (gsize) g_rand_int_range (rand, 0, (gint32) g_bytes_get_size (log));
+      gsize position = (gsize) g_rand_int_range (rand, 0, (gint32) g_bytes_get_size (log));
       g_autoptr (GBytes) flipped = damage_flip (log, position, (guint8) g_rand_int_range (rand, 1, 256));
       g_autoptr (GBytes) cut = g_bytes_new_from_bytes (log, 0, position);
 
@@ -263,13 +283,16 @@ damaged_log_ends_before_the_damage (void **state)
 int
 main (int argc, char **argv)
 {
+  /* clang-format off */
   const struct CMUnitTest tests[] = {
     STORE_TEST (flipped_bytes_make_no_false_report),
+    STORE_TEST (flipped_row_pointers_make_no_false_report),
     STORE_TEST (misplaced_pages_make_no_false_report),
     STORE_TEST (lost_pages_make_no_false_report),
     STORE_TEST (writing_to_a_damaged_store_makes_no_false_report),
     STORE_TEST (damaged_log_ends_before_the_damage),
   };
+  /* clang-format on */
 
   if (argc == 3 && strcmp (argv[1], "--child") == 0)
     return child_main (argv[2]);

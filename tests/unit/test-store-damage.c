@@ -62,7 +62,7 @@ sql_number (const char *path, const char *query)
 static void
 other_files_are_not_stores (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *path = g_build_filename (f->dir, "other", NULL);
   g_autoptr (GBytes) letter = fixture_text ("x");
   g_autoptr (GBytes) text = fixture_text ("<?xml version=\"1.0\"?>\n<CauReport/>\n");
@@ -80,7 +80,7 @@ other_files_are_not_stores (void **state)
 static void
 databases_of_others_are_not_stores (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *path = g_build_filename (f->dir, "other.db", NULL);
 
   sql (path, "CREATE TABLE reports (name TEXT); INSERT INTO reports VALUES ('x');");
@@ -110,7 +110,7 @@ newer_format_is_refused (void **state)
   fixture_close (f);
   for (guint i = 0; i < G_N_ELEMENTS (steps); i++)
     {
-      gint version = sql_number (f->path, "PRAGMA user_version;");
+      gint             version = sql_number (f->path, "PRAGMA user_version;");
       g_autofree char *raise = g_strdup_printf ("PRAGMA user_version = %d;", version + steps[i]);
       g_autofree char *lower = g_strdup_printf ("PRAGMA user_version = %d;", version);
 

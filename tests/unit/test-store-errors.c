@@ -17,8 +17,7 @@ assert_begin_fails (StoreFixture *f, guint64 id, const char *name, CauStoreError
 {
   g_autoptr (GError) error = NULL;
   CauAttributes attributes = fixture_attributes ();
-  g_autoptr (CauUpload) upload
-    = cau_store_begin_upload (f->store, id, name, CAU_UPLOAD_TRUNCATE, &attributes, &error);
+  g_autoptr (CauUpload) upload = cau_store_begin_upload (f->store, id, name, CAU_UPLOAD_TRUNCATE, &attributes, &error);
 
   assert_failed (upload != NULL, &error, code);
 }
@@ -26,11 +25,11 @@ assert_begin_fails (StoreFixture *f, guint64 id, const char *name, CauStoreError
 static void
 uploads_of_bad_names_are_refused (void **state)
 {
-  static const char *const bad[]
-    = { "", ".", "..", "a/b", "/", "tab\t", "\x7f", "\xc2\x80", "\xff\xfe", "cut\xe2\x82", "\xed\xa0\x80" };
-  g_autofree char *too_long = g_strnfill (256, 'n');
-  g_autofree char *much_too_long = g_strnfill (100000, '\n');
-  StoreFixture    *f = *state;
+  static const char *const bad[] = { "",     ".",        "..",       "a/b",         "/",           "tab\t",
+                                     "\x7f", "\xc2\x80", "\xff\xfe", "cut\xe2\x82", "\xed\xa0\x80" };
+  g_autofree char         *too_long = g_strnfill (256, 'n');
+  g_autofree char         *much_too_long = g_strnfill (100000, '\n');
+  StoreFixture            *f = *state;
   g_autoptr (GPtrArray) names = NULL;
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
@@ -45,8 +44,8 @@ static void
 bad_names_lead_nowhere (void **state)
 {
   static const char *const bad[] = { "", ".", "..", "a/b", "\xff" };
-  g_autofree char *too_long = g_strnfill (256, 'n');
-  StoreFixture    *f = *state;
+  g_autofree char         *too_long = g_strnfill (256, 'n');
+  StoreFixture            *f = *state;
 
   fixture_save_text (f->store, f->id, "a", "1");
   for (guint i = 0; i <= G_N_ELEMENTS (bad); i++)
@@ -57,8 +56,7 @@ bad_names_lead_nowhere (void **state)
       assert_false (cau_store_find_report (f->store, f->id, name, &info, NULL));
       assert_null (cau_store_get_report (f->store, f->id, name, 1, NULL));
       assert_false (cau_store_remove_report (f->store, f->id, name, NULL));
-      assert_false (
-        cau_store_rename_report (f->store, f->id, name, f->id, "b", CAU_RENAME_REPLACE, NULL));
+      assert_false (cau_store_rename_report (f->store, f->id, name, f->id, "b", CAU_RENAME_REPLACE, NULL));
       assert_null (cau_store_find_upload (f->store, f->id, name));
     }
   fixture_assert_text (f->store, f->id, "a", "1");
@@ -79,8 +77,7 @@ numbers_of_nothing_are_not_found (void **state)
       g_autoptr (CauReader) reader = NULL;
 
       assert_begin_fails (f, ids[i], "a", CAU_STORE_ERROR_NOT_FOUND);
-      assert_failed (cau_store_find_report (f->store, ids[i], "a", &info, &error), &error,
-                     CAU_STORE_ERROR_NOT_FOUND);
+      assert_failed (cau_store_find_report (f->store, ids[i], "a", &info, &error), &error, CAU_STORE_ERROR_NOT_FOUND);
       assert_failed (cau_store_remove_report (f->store, ids[i], "a", &error), &error, CAU_STORE_ERROR_NOT_FOUND);
       reader = cau_store_get_report (f->store, ids[i], "a", 1, &error);
       assert_failed (reader != NULL, &error, CAU_STORE_ERROR_NOT_FOUND);
@@ -103,9 +100,9 @@ versions_of_nothing_are_stale (void **state)
 
       assert_failed (reader != NULL, &error, CAU_STORE_ERROR_STALE);
       assert_failed (cau_store_get_version (f->store, versions[i], &info, &error), &error, CAU_STORE_ERROR_STALE);
-      assert_failed (cau_store_set_report_attributes (f->store, versions[i], CAU_ATTRIBUTE_MODE, &attributes, NULL,
-                                                      &error),
-                     &error, CAU_STORE_ERROR_STALE);
+      assert_failed (
+        cau_store_set_report_attributes (f->store, versions[i], CAU_ATTRIBUTE_MODE, &attributes, NULL, &error), &error,
+        CAU_STORE_ERROR_STALE);
     }
 }
 
@@ -122,9 +119,9 @@ assert_orchestrators_cannot_change (StoreFixture *f)
   assert_failed (cau_store_create_orchestrator (f->store, &other, &attributes, &info, &error), &error,
                  CAU_STORE_ERROR_READ_ONLY);
   assert_failed (cau_store_remove_orchestrator (f->store, &f->guid, &error), &error, CAU_STORE_ERROR_READ_ONLY);
-  assert_failed (cau_store_set_orchestrator_attributes (f->store, f->id, CAU_ATTRIBUTE_MODE, &attributes, &info,
-                                                        &error),
-                 &error, CAU_STORE_ERROR_READ_ONLY);
+  assert_failed (
+    cau_store_set_orchestrator_attributes (f->store, f->id, CAU_ATTRIBUTE_MODE, &attributes, &info, &error), &error,
+    CAU_STORE_ERROR_READ_ONLY);
 }
 
 static void
@@ -397,8 +394,7 @@ errors_may_be_ignored (void **state)
   assert_null (cau_store_begin_upload (f->store, f->id, "", 0, NULL, NULL));
 }
 
-#define PERMISSION_TEST(function) \
-  cmocka_unit_test_setup_teardown (function, fixture_setup, permissions_teardown)
+#define PERMISSION_TEST(function) cmocka_unit_test_setup_teardown (function, fixture_setup, permissions_teardown)
 
 int
 main (void)

@@ -68,6 +68,7 @@ report_beyond_the_limit_is_refused (void **state)
   set_limits (f->store, 0, 1000);
   upload = fixture_begin (f->store, f->id, "a", 0);
   assert_failed (cau_upload_write (upload, 998, "xyz", 3, &error), &error, CAU_STORE_ERROR_TOO_BIG);
+  assert_failed (cau_upload_commit (upload, NULL, &error), &error, CAU_STORE_ERROR_TOO_BIG);
   g_clear_pointer (&upload, cau_upload_unref);
   upload = fixture_begin (f->store, f->id, "a", 0);
   assert_failed (cau_upload_truncate (upload, 1001, &error), &error, CAU_STORE_ERROR_TOO_BIG);
@@ -200,7 +201,7 @@ dead_upload_stays_dead (void **state)
   g_autoptr (GError) error = NULL;
   g_autoptr (GBytes) part = fixture_dense_bytes (1, 1 << 20);
   g_autoptr (CauUpload) upload = NULL;
-  gboolean              ok = TRUE;
+  gboolean ok = TRUE;
 
   set_limits (f->store, 4 << 20, 0);
   upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);

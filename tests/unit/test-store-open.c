@@ -7,7 +7,7 @@
 static void
 open_makes_a_store_when_asked (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *path = g_build_filename (f->dir, "new.db", NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (CauStore) store = cau_store_open (path, CAU_STORE_OPEN_CREATE, &error);
@@ -20,7 +20,7 @@ open_makes_a_store_when_asked (void **state)
 static void
 open_without_create_makes_nothing (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture           *f = *state;
   const CauStoreOpenFlags flags[] = { 0, CAU_STORE_OPEN_READ_ONLY };
 
   for (guint i = 0; i < G_N_ELEMENTS (flags); i++)
@@ -40,7 +40,7 @@ open_without_create_makes_nothing (void **state)
 static void
 open_in_a_missing_folder_fails (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *path = g_build_filename (f->dir, "missing", "store.db", NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (CauStore) store = cau_store_open (path, CAU_STORE_OPEN_CREATE, &error);
@@ -61,7 +61,7 @@ open_refuses_a_folder (void **state)
 static void
 open_refuses_a_pipe_without_waiting_for_it (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *path = g_build_filename (f->dir, "pipe", NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (CauStore) store = NULL;
@@ -74,7 +74,9 @@ open_refuses_a_pipe_without_waiting_for_it (void **state)
 static void
 open_takes_any_file_name (void **state)
 {
-  static const char *const names[] = { "a?b", "a#b", "50%25", "a b", "file:x", "\xff\xfe", "'quoted\"", "?mode=memory" };
+  static const char *const names[] = {
+    "a?b", "a#b", "50%25", "a b", "file:x", "\xff\xfe", "'quoted\"", "?mode=memory"
+  };
   StoreFixture *f = *state;
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
@@ -110,7 +112,7 @@ open_refuses_what_names_no_store (void **state)
 static void
 open_accepts_the_sqlite_prefix (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *uri = g_strconcat ("sqlite:", f->path, NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (CauStore) store = cau_store_open (uri, 0, &error);
@@ -221,7 +223,7 @@ static void
 upload_keeps_its_store (void **state)
 {
   StoreFixture *f = *state;
-  CauUpload *upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
+  CauUpload    *upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
 
   fixture_close (f);
   fixture_write_text (upload, 0, "text");
@@ -252,7 +254,7 @@ static void
 counted_store_stays_open_until_the_last_reference (void **state)
 {
   StoreFixture *f = *state;
-  CauStore *other = cau_store_ref (f->store);
+  CauStore     *other = cau_store_ref (f->store);
 
   assert_ptr_equal (other, f->store);
   cau_store_unref (other);
@@ -264,7 +266,7 @@ counted_store_stays_open_until_the_last_reference (void **state)
 static void
 store_is_closed_when_the_last_reference_is_gone (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *log = g_strconcat (f->path, "-wal", NULL);
 
   for (guint i = 0; i < 50; i++)
@@ -282,7 +284,7 @@ stat_counts_reports (void **state)
 {
   StoreFixture *f = *state;
   g_autoptr (GError) error = NULL;
-  guint64 other = fixture_create_orchestrator (f->store, "00000000-0000-0000-0000-000000000001");
+  guint64      other = fixture_create_orchestrator (f->store, "00000000-0000-0000-0000-000000000001");
   CauStoreStat stat;
 
   assert_done (cau_store_stat (f->store, &stat, &error), &error);
@@ -362,7 +364,7 @@ static void
 store_file_is_not_for_everyone_to_write (void **state)
 {
   StoreFixture *f = *state;
-  struct stat status;
+  struct stat   status;
 
   assert_int_equal (stat (f->path, &status), 0);
   assert_int_equal (status.st_mode & S_IWOTH, 0);

@@ -5,10 +5,8 @@
 
 /* In the order of their bytes, with room for the fixture's own between the second and the third. */
 static const char *const guids[] = {
-  "00000000-0000-0000-0000-000000000000",
-  "0a000000-0000-0000-0000-000000000000",
-  "7fffffff-ffff-ffff-ffff-ffffffffffff",
-  "80000000-0000-0000-0000-000000000000",
+  "00000000-0000-0000-0000-000000000000", "0a000000-0000-0000-0000-000000000000",
+  "7fffffff-ffff-ffff-ffff-ffffffffffff", "80000000-0000-0000-0000-000000000000",
   "ffffffff-ffff-ffff-ffff-ffffffffffff",
 };
 
@@ -37,10 +35,10 @@ create_takes_the_attributes_and_the_time (void **state)
 {
   StoreFixture *f = *state;
   g_autoptr (GError) error = NULL;
-  CauGuid       guid = fixture_guid (guids[0]);
-  CauAttributes attributes = { .mode = 02751, .uid = 12, .gid = 4294967294U, .atime = 1, .mtime = 2, .ctime = 3 };
-  gint64        minute = 60 * G_GINT64_CONSTANT (1000000000);
-  gint64        now = g_get_real_time () * 1000;
+  CauGuid             guid = fixture_guid (guids[0]);
+  CauAttributes       attributes = { .mode = 02751, .uid = 12, .gid = 4294967294U, .atime = 1, .mtime = 2, .ctime = 3 };
+  gint64              minute = 60 * G_GINT64_CONSTANT (1000000000);
+  gint64              now = g_get_real_time () * 1000;
   CauOrchestratorInfo info;
 
   assert_done (cau_store_create_orchestrator (f->store, &guid, &attributes, &info, &error), &error);
@@ -99,13 +97,11 @@ unknown_orchestrators_are_not_found (void **state)
 
   assert_failed (cau_store_find_orchestrator (f->store, &guid, &info, &error), &error, CAU_STORE_ERROR_NOT_FOUND);
   assert_failed (cau_store_remove_orchestrator (f->store, &guid, &error), &error, CAU_STORE_ERROR_NOT_FOUND);
-  assert_failed (cau_store_get_orchestrator (f->store, f->id + 1000, &info, &error), &error,
-                 CAU_STORE_ERROR_NOT_FOUND);
-  assert_failed (cau_store_get_orchestrator (f->store, G_MAXUINT64, &info, &error), &error,
-                 CAU_STORE_ERROR_NOT_FOUND);
-  assert_failed (cau_store_set_orchestrator_attributes (f->store, f->id + 1000, CAU_ATTRIBUTE_MODE, &attributes, &info,
-                                                        &error),
-                 &error, CAU_STORE_ERROR_NOT_FOUND);
+  assert_failed (cau_store_get_orchestrator (f->store, f->id + 1000, &info, &error), &error, CAU_STORE_ERROR_NOT_FOUND);
+  assert_failed (cau_store_get_orchestrator (f->store, G_MAXUINT64, &info, &error), &error, CAU_STORE_ERROR_NOT_FOUND);
+  assert_failed (
+    cau_store_set_orchestrator_attributes (f->store, f->id + 1000, CAU_ATTRIBUTE_MODE, &attributes, &info, &error),
+    &error, CAU_STORE_ERROR_NOT_FOUND);
 }
 
 static void
@@ -210,7 +206,7 @@ static void
 list_is_in_the_order_of_the_guids (void **state)
 {
   static const guint order[] = { 3, 0, 4, 2, 1 };
-  StoreFixture *f = *state;
+  StoreFixture      *f = *state;
   g_autoptr (GArray) infos = NULL;
 
   for (guint i = 0; i < G_N_ELEMENTS (order); i++)
@@ -285,9 +281,9 @@ set_attributes_sets_the_fields_of_the_mask (void **state)
   assert_int_equal (info.attributes.gid, 1002);
   assert_int_equal (info.attributes.mtime, before.attributes.mtime);
   assert_true (info.attributes.ctime >= before.attributes.ctime);
-  assert_done (cau_store_set_orchestrator_attributes (
-                 f->store, f->id, CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_GID | CAU_ATTRIBUTE_MTIME, &attributes, NULL,
-                 &error),
+  assert_done (cau_store_set_orchestrator_attributes (f->store, f->id,
+                                                      CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_GID | CAU_ATTRIBUTE_MTIME,
+                                                      &attributes, NULL, &error),
                &error);
   info = get_orchestrator (f->store, f->id);
   assert_int_equal (info.attributes.mode, 0701);

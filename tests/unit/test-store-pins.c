@@ -230,6 +230,32 @@ collect_counts_what_went (void **state)
   assert_int_equal (n_after, 0);
 }
 
+static gboolean
+is_stale (CauStore *store, guint64 version)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauReader) reader = cau_store_open_version (store, version, 1, &error);
+
+  return reader == NULL && g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE);
+}
+
+static void
+replaced_version_goes_after_its_last_reader (void **state)
+{
+  StoreFixture *f = *state;
+  CauReader    *reader;
+  guint64       version;
+
+  fixture_save_text (f->store, f->id, "a", "1");
+  reader = fixture_get_report (f->store, f->id, "a", 1);
+  version = cau_reader_get_info (reader)->version;
+  fixture_save_text (f->store, f->id, "a", "2");
+  assert_false (is_stale (f->store, version));
+  cau_reader_unref (reader);
+  while (!is_stale (f->store, version))
+    g_thread_yield ();
+}
+
 static void
 closing_a_second_store_keeps_the_pins_of_the_first (void **state)
 {
@@ -407,6 +433,7 @@ main (void)
     STORE_TEST (reader_knows_the_report_as_it_was_opened),
     STORE_TEST (get_version_tells_where_a_pinned_one_went),
     STORE_TEST (collect_counts_what_went),
+    STORE_TEST (replaced_version_goes_after_its_last_reader),
     STORE_TEST (closing_a_second_store_keeps_the_pins_of_the_first),
     STORE_TEST (second_store_respects_the_pins_of_the_first),
     STORE_TEST (store_opened_through_a_link_respects_the_pins),

@@ -319,7 +319,7 @@ static GBytes *
 random_chunk (GRand *rand)
 {
   static const gint32 limits[] = { 1, 10, 3000, (gint32) STORED_CHUNK + 10 };
-  gint32 limit = limits[g_rand_int_range (rand, 0, (gint32) G_N_ELEMENTS (limits))];
+  gint32              limit = limits[g_rand_int_range (rand, 0, (gint32) G_N_ELEMENTS (limits))];
 
   return fixture_bytes (g_rand_int (rand), (gsize) g_rand_int_range (rand, 0, limit));
 }

@@ -140,6 +140,29 @@ chunk_size_zero_is_an_error (void **state)
   assert_failed (by_version != NULL, &error, CAU_STORE_ERROR_INVALID);
 }
 
+/* Zeros, which are not stored: what this costs is the SHA-256 of four gigabytes. */
+static void
+chunks_are_as_many_as_32_bits_number (void **state)
+{
+  StoreFixture *f = *state;
+  const guint64 most = G_GUINT64_CONSTANT (1) << 32;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
+  g_autoptr (CauReader) tiny = NULL;
+  g_autoptr (CauReader) too_many = NULL;
+  g_autoptr (CauReader) fewer = NULL;
+
+  fixture_truncate (upload, most);
+  fixture_commit (upload);
+  tiny = fixture_get_report (f->store, f->id, "a", 1);
+  assert_int_equal (cau_reader_get_info (tiny)->size, most);
+  fixture_truncate (upload, most + 1);
+  fixture_commit (upload);
+  too_many = cau_store_get_report (f->store, f->id, "a", 1, &error);
+  assert_failed (too_many != NULL, &error, CAU_STORE_ERROR_TOO_BIG);
+  fewer = fixture_get_report (f->store, f->id, "a", 2);
+}
+
 static void
 chunk_owns_its_data (void **state)
 {
@@ -177,19 +200,10 @@ static void
 read_at_the_edges (void **state)
 {
   const gsize   size = 3 * STORED_CHUNK + 7;
-  const guint64 offsets[] = { 0,
-                              1,
-                              STORED_CHUNK - 1,
-                              STORED_CHUNK,
-                              STORED_CHUNK + 1,
-                              2 * STORED_CHUNK,
-                              3 * STORED_CHUNK,
-                              size - 1,
-                              size,
-                              size + 1,
-                              10 * STORED_CHUNK,
-                              (guint64) G_MAXINT64,
-                              G_MAXUINT64 };
+  const guint64 offsets[] = {
+    0,        1,    STORED_CHUNK - 1, STORED_CHUNK,      STORED_CHUNK + 1,     2 * STORED_CHUNK, 3 * STORED_CHUNK,
+    size - 1, size, size + 1,         10 * STORED_CHUNK, (guint64) G_MAXINT64, G_MAXUINT64
+  };
   const gsize   lengths[] = { 0, 1, 2, STORED_CHUNK - 1, STORED_CHUNK, STORED_CHUNK + 1, size, size + 1 };
   StoreFixture *f = *state;
   g_autoptr (GBytes) bytes = fixture_bytes (5, size);
@@ -251,7 +265,7 @@ reading_at_offsets_leaves_the_chunks_alone (void **state)
 static void
 holes_read_as_zeros (void **state)
 {
-  const gsize size = 4 * STORED_CHUNK + 10;
+  const gsize   size = 4 * STORED_CHUNK + 10;
   StoreFixture *f = *state;
   g_autoptr (GBytes) zeros = g_bytes_new_take (g_malloc0 (size), size);
   g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
@@ -355,6 +369,7 @@ main (void)
     STORE_TEST (chunks_may_be_larger_than_any_report),
     STORE_TEST (empty_report_is_one_empty_chunk),
     STORE_TEST (chunk_size_zero_is_an_error),
+    STORE_TEST (chunks_are_as_many_as_32_bits_number),
     STORE_TEST (chunk_owns_its_data),
     STORE_TEST (read_at_the_edges),
     STORE_TEST (read_of_an_empty_report),

@@ -54,7 +54,7 @@ static void
 rename_moves_across_orchestrators (void **state)
 {
   StoreFixture *f = *state;
-  guint64 other = fixture_create_orchestrator (f->store, OTHER_GUID);
+  guint64       other = fixture_create_orchestrator (f->store, OTHER_GUID);
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
 
   fixture_save_text (f->store, f->id, "a", "1");
@@ -133,7 +133,7 @@ static void
 exchange_swaps_two_reports (void **state)
 {
   StoreFixture *f = *state;
-  guint64 other = fixture_create_orchestrator (f->store, OTHER_GUID);
+  guint64       other = fixture_create_orchestrator (f->store, OTHER_GUID);
   g_auto (CauReportInfo) a = CAU_REPORT_INFO_INIT;
   g_auto (CauReportInfo) b = CAU_REPORT_INFO_INIT;
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
@@ -181,8 +181,8 @@ static void
 rename_to_a_bad_name_fails (void **state)
 {
   static const char *const bad[] = { "", ".", "..", "a/b", "a\nb", "\xff", "\xc2\x85" };
-  g_autofree char *too_long = g_strnfill (256, 'n');
-  StoreFixture    *f = *state;
+  g_autofree char         *too_long = g_strnfill (256, 'n');
+  StoreFixture            *f = *state;
 
   fixture_save_text (f->store, f->id, "a", "1");
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
@@ -209,7 +209,7 @@ static void
 commit_follows_a_renamed_report (void **state)
 {
   StoreFixture *f = *state;
-  guint64 other = fixture_create_orchestrator (f->store, OTHER_GUID);
+  guint64       other = fixture_create_orchestrator (f->store, OTHER_GUID);
   g_autoptr (CauUpload) upload = NULL;
 
   fixture_save_text (f->store, f->id, "a", "1");
@@ -259,7 +259,7 @@ static void
 uncommitted_upload_is_renamed (void **state)
 {
   StoreFixture *f = *state;
-  guint64 other = fixture_create_orchestrator (f->store, OTHER_GUID);
+  guint64       other = fixture_create_orchestrator (f->store, OTHER_GUID);
   g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
   g_autoptr (CauUpload) found = NULL;
 
@@ -305,7 +305,7 @@ uncommitted_upload_renamed_over_a_report_ends_whole (void **state)
 static void
 upload_cannot_be_renamed_to_where_nothing_is (void **state)
 {
-  StoreFixture *f = *state;
+  StoreFixture    *f = *state;
   g_autofree char *too_long = g_strnfill (256, 'n');
   g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
 
@@ -360,6 +360,13 @@ name_of_an_upload_is_taken (void **state)
   fixture_save_text (f->store, f->id, "a", "saved");
   assert_rename_fails (f->store, f->id, "a", f->id, "b", CAU_RENAME_NO_REPLACE, CAU_STORE_ERROR_EXISTS);
   assert_rename_fails (f->store, f->id, "c", f->id, "b", CAU_RENAME_NO_REPLACE, CAU_STORE_ERROR_EXISTS);
+  fixture_write_text (upload, 0, "was b");
+  fixture_write_text (other, 0, "was c");
+  fixture_commit (upload);
+  fixture_commit (other);
+  fixture_assert_text (f->store, f->id, "a", "saved");
+  fixture_assert_text (f->store, f->id, "b", "was b");
+  fixture_assert_text (f->store, f->id, "c", "was c");
 }
 
 static void

@@ -177,8 +177,8 @@ commit_leaves_what_others_set_alone (void **state)
   fixture_write_text (upload, 0, "new");
   set_attributes (upload, CAU_ATTRIBUTE_GID, (CauAttributes){ .gid = 66 });
   assert_done (cau_store_set_report_attributes (f->store, fixture_version (f->store, f->id, "a"),
-                                                CAU_ATTRIBUTE_MODE | CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_ATIME,
-                                                &theirs, NULL, &error),
+                                                CAU_ATTRIBUTE_MODE | CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_ATIME, &theirs,
+                                                NULL, &error),
                &error);
   fixture_commit (upload);
   assert_int_equal (attributes_of (f, "a").atime, 77);

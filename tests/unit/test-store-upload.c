@@ -426,8 +426,8 @@ save_exclusively (gpointer user_data)
   Exclusive    *self = user_data;
   CauAttributes attributes = { .mode = 0644 };
   g_autoptr (GError) error = NULL;
-  g_autoptr (CauUpload) upload
-    = cau_store_begin_upload (self->store, self->id, self->name, CAU_UPLOAD_EXCLUSIVE, &attributes, &error);
+  g_autoptr (CauUpload) upload =
+    cau_store_begin_upload (self->store, self->id, self->name, CAU_UPLOAD_EXCLUSIVE, &attributes, &error);
 
   if (upload != NULL && cau_upload_commit (upload, NULL, &error))
     g_atomic_int_inc (&self->n_won);
