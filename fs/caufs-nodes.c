@@ -118,7 +118,7 @@ caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_st
     }
   g_mutex_lock (&self->lock);
   node->ino = ++self->counter << TAG_BITS | TAG_WRITER;
-  node->ticket_stat.st_ino = node->ino;
+  node->st_ino = ticket_stat != NULL ? ticket_stat->st_ino : node->ino;
   g_hash_table_insert (self->by_ino, &node->ino, node);
   g_mutex_unlock (&self->lock);
   return node;

@@ -8,7 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* Node numbers, which are inode numbers too.
+/* Node numbers. They are inode numbers, st_ino, too; except that a writer shows the number of the version that it began
+ * with: programs check by it that what they opened is what they looked at (vim), or have locked.
  *
  * The kernel keeps one size and one set of cached pages for each node. A version never changes, so its node is a good
  * place for both, for as long as the version lives, and whoever reads it shares them. A writer must therefore not
@@ -48,6 +49,7 @@ struct _CaufsNode
 {
   CaufsNodes *table;       /* borrowed; immutable */
   guint64     ino;         /* immutable; counted up, never used again within a mount */
+  guint64     st_ino;      /* immutable; the inode number to show */
   CaufsName  *name;        /* owned; immutable */
   struct stat ticket_stat; /* immutable; of a ticket: the report, as it was looked up */
 
@@ -64,7 +66,7 @@ CaufsNodes *caufs_nodes_new (void);
 void caufs_nodes_free (CaufsNodes *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNodes, caufs_nodes_free)
 
-/* Makes a node; @ticket_stat NULL: not a ticket. Its st_ino is set to the new number. Returns: pinned. */
+/* Makes a node, a ticket if there is a @ticket_stat, whose st_ino it shows. Returns: pinned. */
 CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat);
 
 /* The node @ino, or NULL. Returns: pinned. */

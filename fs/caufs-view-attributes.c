@@ -79,13 +79,13 @@ caufs_view_fill_report (CaufsView *self, const CauReportInfo *info, struct stat 
 }
 
 void
-caufs_view_fill_upload (CaufsView *self, guint64 ino, CauUpload *upload, struct stat *st)
+caufs_view_fill_upload (CaufsView *self, const CaufsNode *node, CauUpload *upload, struct stat *st)
 {
   CauUploadState state;
 
   cau_upload_get_state (upload, &state);
   memset (st, 0, sizeof *st);
-  st->st_ino = ino;
+  st->st_ino = node->st_ino;
   st->st_nlink = 1;
   fill_attributes (self, &state.attributes, S_IFREG, 0666, st);
   fill_sizes (state.size, state.size, st);
@@ -124,7 +124,7 @@ getattr_writer (CaufsView *self, guint64 ino, struct stat *st)
   g_autoptr (CaufsHandle) handle = node != NULL ? caufs_node_ref_handle (node) : NULL;
 
   if (handle != NULL)
-    caufs_view_fill_upload (self, ino, handle->upload, st);
+    caufs_view_fill_upload (self, node, handle->upload, st);
   else if (node != NULL && caufs_node_is_ticket (node))
     *st = node->ticket_stat;
   else
@@ -218,8 +218,8 @@ setattr_version (CaufsView *self, const CaufsCaller *caller, guint64 version, in
 
 /* @by_path: truncate(2), which is not for the upload of whoever happens to write a report that is saved. */
 static int
-setattr_handle (CaufsView *self, const CaufsCaller *caller, guint64 ino, CaufsHandle *handle, gboolean by_path,
-                int to_set, const struct stat *wanted, struct stat *st)
+setattr_handle (CaufsView *self, const CaufsCaller *caller, CaufsHandle *handle, gboolean by_path, int to_set,
+                const struct stat *wanted, struct stat *st)
 {
   CauAttributes    attributes;
   CauAttributeMask mask = wanted_attributes (to_set, wanted, &attributes);
@@ -238,7 +238,7 @@ setattr_handle (CaufsView *self, const CaufsCaller *caller, guint64 ino, CaufsHa
   if (r == 0 && mask != 0)
     r = caufs_handle_set_attributes (handle, mask, &attributes);
   if (r == 0)
-    caufs_view_fill_upload (self, ino, handle->upload, st);
+    caufs_view_fill_upload (self, handle->node, handle->upload, st);
   return r;
 }
 
@@ -251,7 +251,7 @@ setattr_writer (CaufsView *self, const CaufsCaller *caller, guint64 ino, CaufsHa
   gboolean has_handle = given != NULL && given->upload != NULL;
 
   if (has_handle || first != NULL)
-    return setattr_handle (self, caller, ino, has_handle ? given : first, !has_handle, to_set, wanted, st);
+    return setattr_handle (self, caller, has_handle ? given : first, !has_handle, to_set, wanted, st);
   if (node == NULL)
     return -ESTALE;
   if (to_set & FUSE_SET_ATTR_SIZE && caufs_node_is_ticket (node))

@@ -57,17 +57,22 @@ give_ticket (CaufsView *self, const CaufsCaller *caller, guint64 id, const char 
   return 0;
 }
 
-/* An upload that was never committed: its writer's node. */
+/* An upload that was never committed: its writer's node, or a ticket for one more writer. */
 static int
-fill_upload_entry (CaufsView *self, CauUpload *upload, struct fuse_entry_param *entry)
+give_upload (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, CauUpload *upload, guint64 id,
+             const char *name, struct fuse_entry_param *entry)
 {
   g_autoptr (CaufsNode) node = caufs_nodes_find_upload (self->nodes, upload);
+  struct stat st;
 
   if (node == NULL)
     return -ENOENT; /* just begun, or just given up */
+  caufs_view_fill_upload (self, node, upload, &st);
+  if (for_writing)
+    return give_ticket (self, caller, id, name, &st, entry);
   memset (entry, 0, sizeof *entry);
-  caufs_view_fill_upload (self, node->ino, upload, &entry->attr);
   entry->ino = node->ino;
+  entry->attr = st;
   caufs_node_add_lookup (node);
   return 0;
 }
@@ -138,7 +143,6 @@ lookup_now (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, gu
   g_autoptr (GError) error = NULL;
   g_autoptr (CauUpload) upload = NULL;
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
-  struct stat st;
 
   /* In this order: an upload that is committed in between is found as a report. */
   upload = cau_store_find_upload (self->store, id, name);
@@ -146,10 +150,7 @@ lookup_now (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, gu
     return lookup_saved (self, caller, for_writing, &info, entry);
   if (upload == NULL || !g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
     return caufs_fail (error, "report %s cannot be looked up", name);
-  if (!for_writing)
-    return fill_upload_entry (self, upload, entry);
-  caufs_view_fill_upload (self, 0, upload, &st);
-  return give_ticket (self, caller, id, name, &st, entry);
+  return give_upload (self, caller, for_writing, upload, id, name, entry);
 }
 
 static int

@@ -125,7 +125,7 @@ caufs_view_truncate_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNod
   if (!ok)
     return caufs_fail (error, "a report cannot be truncated");
   caufs_view_note_change (self, orchestrator);
-  caufs_view_fill_upload (self, node->ino, upload, st);
+  caufs_view_fill_upload (self, node, upload, st);
   return 0;
 }
 
@@ -279,7 +279,7 @@ caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 parent, c
   node = caufs_nodes_add (self->nodes, key, NULL);
   *handle = caufs_handle_new_writer (self, node, upload);
   memset (entry, 0, sizeof *entry);
-  caufs_view_fill_upload (self, node->ino, upload, &entry->attr);
+  caufs_view_fill_upload (self, node, upload, &entry->attr);
   entry->ino = node->ino;
   entry->attr_timeout = self->options->attr_timeout;
   caufs_node_add_lookup (node);

@@ -64,7 +64,7 @@ void caufs_view_note_change (CaufsView *self, guint64 orchestrator);
 
 void caufs_view_fill_orchestrator (CaufsView *self, const CauOrchestratorInfo *info, struct stat *st);
 void caufs_view_fill_report (CaufsView *self, const CauReportInfo *info, struct stat *st);
-void caufs_view_fill_upload (CaufsView *self, guint64 ino, CauUpload *upload, struct stat *st);
+void caufs_view_fill_upload (CaufsView *self, const CaufsNode *node, CauUpload *upload, struct stat *st);
 
 /* @timeout: how long the kernel may keep it, in seconds. */
 int caufs_view_getattr (CaufsView *self, guint64 ino, struct stat *st, double *timeout);

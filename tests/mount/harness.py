@@ -38,7 +38,7 @@ NOBODY = 65534
 
 # Seconds until a condition that must come true counts as failed: far more than it needs, because
 # the tests of all files share the machine.
-PATIENCE = float(os.environ.get("P","60"))
+PATIENCE = 60
 
 SUSPICIOUS = re.compile(r"CRITICAL|\bERROR\b|Sanitizer|runtime error:|leaked|Assertion|assertion|"
                         r"Bail out|GLib[-A-Za-z]*-?WARNING|double free|corrupted")

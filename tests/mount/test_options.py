@@ -272,6 +272,14 @@ class FullDisk(SpaceTest):
     def test_there_is_room_again_after_a_save_that_failed(self):
         self.check_room_again()
 
+    def test_a_report_can_be_removed_when_the_disk_is_full(self):
+        write_file(self.path("a"), random_bytes(MIB))
+        self.save_too_much("b")
+        os.unlink(self.path("a"))
+        self.assertEqual(self.listed(), [])
+        write_file(self.path("c"), random_bytes(MIB // 2))
+        self.assert_report(self.path("c"), random_bytes(MIB // 2))
+
 
 @harness.needs_root
 class Shown(harness.ReportTest):

@@ -184,6 +184,19 @@ class Commits(harness.ReportTest):
         write_file(self.path(), b"two")
         self.assertNotEqual(os.stat(self.path()).st_ino, first)
 
+    def test_a_handle_for_writing_shows_the_inode_number_of_what_was_opened(self):
+        write_file(self.path(), b"one")
+        for flags in (os.O_WRONLY, os.O_RDWR | os.O_TRUNC, APPEND):
+            before = os.stat(self.path()).st_ino
+            fd = self.open(self.path(), flags)
+            self.assertEqual(os.fstat(fd).st_ino, before)
+            os.write(fd, b"two")
+            self.assertEqual((os.fstat(fd).st_ino, os.stat(self.path()).st_ino), (before, before))
+            self.close(fd)
+        fd = self.open(self.path("new"), NEW)
+        self.assertEqual(os.fstat(fd).st_ino, os.stat(self.path("new")).st_ino)
+        self.close(fd)
+
     def test_every_save_is_seen_at_once_by_other_processes(self):
         for count in range(20):
             write_file(self.path(), b"%d" % count)
