@@ -108,10 +108,17 @@ drop_encoded (CauStaging *self)
 }
 
 void
-cau_staging_free (CauStaging *self)
+cau_staging_drop (CauStaging *self)
 {
   drop_stage (self);
   drop_hot (self);
+  drop_encoded (self);
+}
+
+void
+cau_staging_free (CauStaging *self)
+{
+  cau_staging_drop (self);
   g_hash_table_unref (self->encoded);
   g_clear_pointer (&self->base, cau_reader_unref);
   EVP_MD_CTX_free (self->hash);

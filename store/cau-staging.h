@@ -29,6 +29,9 @@ gboolean cau_staging_read (CauStaging *self, guint64 offset, guint8 *buffer, gsi
  * readable here meanwhile. */
 gboolean cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error);
 
+/* Throws all away but the size. */
+void cau_staging_drop (CauStaging *self);
+
 /* After that commit: starts over from what was saved. @saved: (transfer full). */
 void cau_staging_rebase (CauStaging *self, CauReader *saved);
 

@@ -222,13 +222,15 @@ check_alive (CauUpload *self, GError **error)
   return self->dead == NULL && !self->abandoned;
 }
 
+/* With the gate held. What was staged goes at once: others may need the room. */
 static void
 die (CauUpload *self, const GError *error)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-
+  g_mutex_lock (&self->lock);
   if (self->dead == NULL)
     self->dead = g_error_copy (error);
+  g_mutex_unlock (&self->lock);
+  cau_staging_drop (self->staging);
 }
 
 static gboolean

@@ -16,6 +16,9 @@
 /* Pages in the WAL after which it is copied into the database, when those who wait have been answered. */
 #define CHECKPOINT_PAGES 1000
 
+/* By how much the database file grows. */
+#define GROW_BYTES (256 * 1024)
+
 /* How often a process without work looks for versions that others left behind. */
 #define COLLECT_INTERVAL_US (30 * G_TIME_SPAN_SECOND)
 
@@ -34,6 +37,7 @@ struct _CauWriter
   gboolean   stop;
   gboolean   collect;       /* a pinned version was let go that the collector wanted */
   gboolean   durable;       /* the writer thread's: what synchronous is */
+  gint64     reserved;      /* the writer thread's: bytes of the database file that are surely there */
   int        wal_pages;     /* the writer thread's */
   gboolean   may_shrink;    /* the writer thread's: free pages may have come since the last look */
   GError    *damaged;       /* the writer thread's: why nothing is changed any more */
@@ -162,6 +166,47 @@ apply_one (CauWriter *self, CauOp *op)
   return cau_db_run (self->db, NULL, "RELEASE op", "");
 }
 
+static gint64
+pragma_number (CauWriter *self, const char *sql)
+{
+  g_autoptr (CauStmt) stmt = cau_db_bind (self->db, NULL, sql, "");
+  gboolean done = TRUE;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, NULL) || done)
+    return 0;
+  return sqlite3_column_int64 (stmt, 0);
+}
+
+/* Takes the room in the database file that the pages of the open transaction will need when they are copied there. Without it a
+ * full disk could stop every checkpoint; the WAL could then not start over, and removing reports would have no room to be
+ * written. */
+static gboolean
+reserve (CauWriter *self, GError **error)
+{
+  gint64 size = pragma_number (self, "PRAGMA page_count") * CAU_DB_PAGE_SIZE;
+
+  if (size <= self->reserved)
+    return TRUE;
+  if (sqlite3_file_control (cau_db_get_handle (self->db), "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE, "%s: no space left for the store",
+                   self->sqlite->path);
+      return FALSE;
+    }
+  self->reserved = size;
+  return TRUE;
+}
+
+static void
+checkpoint (CauWriter *self, int min_pages)
+{
+  if (self->wal_pages < min_pages)
+    return;
+  sqlite3_wal_checkpoint_v2 (cau_db_get_handle (self->db), NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  self->wal_pages = 0;
+  self->reserved = 0; /* it can have made the file smaller */
+}
+
 /* Runs @batch as one transaction. FALSE: nothing of it was done, and *@error says why. */
 static gboolean
 run_transaction (CauWriter *self, GQueue *batch, GError **error)
@@ -173,7 +218,7 @@ run_transaction (CauWriter *self, GQueue *batch, GError **error)
   for (l = batch->head; l != NULL; l = l->next)
     if (!apply_one (self, l->data))
       break;
-  if (l == NULL && cau_db_run (self->db, error, "COMMIT", ""))
+  if (l == NULL && reserve (self, error) && cau_db_run (self->db, error, "COMMIT", ""))
     return TRUE;
 
   if (l != NULL)
@@ -230,6 +275,15 @@ run_one_by_one (CauWriter *self, GQueue *batch)
     }
 }
 
+static gboolean
+try_batch (CauWriter *self, GQueue *batch, GError **error)
+{
+  gboolean committed = run_transaction (self, batch, error);
+
+  settle_batch (self, batch, committed);
+  return committed;
+}
+
 static void
 fail_batch (GQueue *batch, const GError *error)
 {
@@ -242,25 +296,54 @@ fail_batch (GQueue *batch, const GError *error)
     }
 }
 
+static void collect (CauWriter *self);
+
+/* A WAL that was copied starts over in the room it has, and what nobody needs gives up its pages. */
+static void
+make_room (CauWriter *self)
+{
+  checkpoint (self, 1);
+  collect (self);
+  checkpoint (self, 1);
+}
+
+static gboolean
+may_try_again (const CauOp *op, gboolean committed, const GError *error)
+{
+  if (!g_error_matches (committed ? op->error : error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE))
+    return FALSE;
+  /* Collecting is how room is made. Chunks that were not staged are missed by what followed them. */
+  return op->kind != CAU_OP_COLLECT && (op->kind != CAU_OP_STAGE || !committed);
+}
+
 static void
 run_batch (CauWriter *self, GQueue *batch)
 {
   g_autoptr (GError) error = NULL;
+  CauOp   *first = batch->head->data;
+  gboolean committed;
 
   if (self->damaged != NULL)
-    fail_batch (batch, self->damaged);
-  else if (!run_transaction (self, batch, &error))
     {
-      settle_batch (self, batch, FALSE);
-      if (batch->length > 1)
-        {
-          run_one_by_one (self, batch);
-          return;
-        }
-      fail_batch (batch, error);
+      fail_batch (batch, self->damaged);
+      finish (batch);
+      return;
     }
-  else
-    settle_batch (self, batch, TRUE);
+  committed = try_batch (self, batch, &error);
+  if (!committed && batch->length > 1)
+    {
+      run_one_by_one (self, batch);
+      return;
+    }
+  if (batch->length == 1 && may_try_again (first, committed, error))
+    {
+      make_room (self);
+      g_clear_error (&error);
+      g_clear_error (&first->error);
+      committed = try_batch (self, batch, &error);
+    }
+  if (!committed)
+    fail_batch (batch, error);
   finish (batch);
 }
 
@@ -303,17 +386,6 @@ collect (CauWriter *self)
   g_clear_error (&op.op.error);
 }
 
-static gint64
-pragma_number (CauWriter *self, const char *sql)
-{
-  g_autoptr (CauStmt) stmt = cau_db_bind (self->db, NULL, sql, "");
-  gboolean done = TRUE;
-
-  if (stmt == NULL || !cau_stmt_step (stmt, &done, NULL) || done)
-    return 0;
-  return sqlite3_column_int64 (stmt, 0);
-}
-
 static gboolean
 is_idle (CauWriter *self)
 {
@@ -338,15 +410,6 @@ shrink (CauWriter *self)
     }
 }
 
-static void
-checkpoint (CauWriter *self)
-{
-  if (self->wal_pages < CHECKPOINT_PAGES)
-    return;
-  sqlite3_wal_checkpoint_v2 (cau_db_get_handle (self->db), NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-  self->wal_pages = 0;
-}
-
 static gpointer
 writer_run (gpointer data)
 {
@@ -363,9 +426,9 @@ writer_run (gpointer data)
       if (want_collect)
         collect (self);
       self->may_shrink = TRUE;
-      checkpoint (self);
+      checkpoint (self, CHECKPOINT_PAGES);
       shrink (self);
-      checkpoint (self);
+      checkpoint (self, CHECKPOINT_PAGES);
     }
   return NULL;
 }
@@ -374,6 +437,7 @@ CauWriter *
 cau_writer_new (CauSqlite *sqlite, CauDb *db)
 {
   CauWriter *self = g_new0 (CauWriter, 1);
+  int        grow = GROW_BYTES;
 
   self->sqlite = sqlite;
   self->db = db;
@@ -384,6 +448,7 @@ cau_writer_new (CauSqlite *sqlite, CauDb *db)
   g_cond_init (&self->cond);
   g_queue_init (&self->queue);
   sqlite3_wal_hook (cau_db_get_handle (db), note_wal_size, self);
+  sqlite3_file_control (cau_db_get_handle (db), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow);
   self->thread = g_thread_new ("cau-writer", writer_run, self);
   return self;
 }

@@ -21,7 +21,8 @@ class ReaderTest(harness.ReportTest):
     def assert_reads_old(self):
         """From the kernel's pages, and again from the daemon."""
         for _ in range(2):
-            self.assert_bytes(b"".join(os.pread(self.reader, CHUNK, n * CHUNK) for n in range(9)), OLD, "the old version")
+            found = b"".join(os.pread(self.reader, CHUNK, n * CHUNK) for n in range(9))
+            self.assert_bytes(found, OLD, "the old version")
             self.assertEqual(os.fstat(self.reader).st_size, len(OLD))
             self.drop_pages(self.reader)
 

@@ -128,6 +128,8 @@ class Requests(harness.MountTest):
         self.assertNotIn("FLUSH", self.requests(lambda: self.read("a"), 1))
 
 
+# fusermount3 has no privilege under strace, so only root can mount.
+@harness.needs_root
 class Syncs(harness.MountTest):
     def test_saves_of_8_writers_share_syncs(self):
         trace = os.path.join(self.dir, "trace")
