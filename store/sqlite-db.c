@@ -221,11 +221,12 @@ db_configure (CauDb *self, CauDbMode mode, GError **error)
 {
   g_autofree char *cache = g_strdup_printf ("PRAGMA cache_size=-%d", DB_CACHE_KIB);
 
-  /* trusted_schema and cell_size_check: the file may have been damaged, or made, by anybody. Checkpoints are made by the
+  /* trusted_schema and cell_size_check: the file may have been damaged, or made, by anybody. Debian builds SQLite
+   * to overwrite what is deleted, which on a full disk takes as much room in the WAL as it gives. Checkpoints are made by the
    * writer after it has answered, not by COMMIT. */
   return db_exec (self, cache, error) && db_exec (self, "PRAGMA trusted_schema=OFF", error)
          && db_exec (self, "PRAGMA cell_size_check=ON", error) && db_exec (self, "PRAGMA foreign_keys=ON", error)
-         && db_exec (self, "PRAGMA temp_store=MEMORY", error)
+         && db_exec (self, "PRAGMA secure_delete=OFF", error) && db_exec (self, "PRAGMA temp_store=MEMORY", error)
          && (mode == CAU_DB_READ_ONLY || db_exec (self, "PRAGMA synchronous=FULL", error))
          && (mode == CAU_DB_READ_ONLY || db_exec (self, "PRAGMA wal_autocheckpoint=0", error));
 }
