@@ -76,6 +76,7 @@ caufs_view_fill_report (CaufsView *self, const CauReportInfo *info, struct stat 
   st->st_nlink = info->orchestrator != 0 ? 1 : 0;
   fill_attributes (self, &info->attributes, S_IFREG, 0666, st);
   fill_sizes (info->size, info->stored_size, st);
+  caufs_recent_note (self->recent, st);
 }
 
 void
@@ -112,7 +113,13 @@ getattr_version (CaufsView *self, guint64 version, struct stat *st)
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
 
   if (!cau_store_get_version (self->store, version, &info, &error))
-    return caufs_fail (error, "attributes of a report cannot be read");
+    {
+      if (!g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE)
+          || !caufs_recent_find (self->recent, caufs_ino_of_version (version), st))
+        return caufs_fail (error, "attributes of a report cannot be read");
+      st->st_nlink = 0;
+      return 0;
+    }
   caufs_view_fill_report (self, &info, st);
   return 0;
 }

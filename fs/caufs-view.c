@@ -15,6 +15,7 @@ caufs_view_new (CauStore *store, const CaufsOptions *options, CaufsChangedFunc c
   self->names = caufs_names_new ();
   self->nodes = caufs_nodes_new ();
   self->intents = caufs_intents_new ();
+  self->recent = caufs_recent_new ();
   self->changed = changed;
   self->changed_data = user_data;
   g_mutex_init (&self->lock);
@@ -27,6 +28,7 @@ void
 caufs_view_free (CaufsView *self)
 {
   g_hash_table_unref (self->handles);
+  caufs_recent_free (self->recent);
   caufs_intents_free (self->intents);
   caufs_nodes_free (self->nodes); /* before the names, which its nodes hold */
   caufs_names_free (self->names);

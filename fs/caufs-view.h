@@ -9,6 +9,7 @@
 #include "caufs-intents.h"
 #include "caufs-nodes.h"
 #include "caufs-options.h"
+#include "caufs-recent.h"
 
 G_BEGIN_DECLS
 
@@ -27,6 +28,7 @@ struct _CaufsView
   CaufsNames         *names;
   CaufsNodes         *nodes;
   CaufsIntents       *intents;
+  CaufsRecent        *recent;
 
   CaufsChangedFunc changed;
   gpointer         changed_data;
