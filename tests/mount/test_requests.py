@@ -57,6 +57,10 @@ class Requests(harness.MountTest):
         self.mark()
         return dict(since())
 
+    def know_folder(self):
+        """The kernel drops a folder's attributes when a name in it is made, and asks for them in the next walk."""
+        os.stat(os.path.dirname(self.path("a")))
+
     def save(self, name, data, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC):
         fd = os.open(self.path(name), flags, 0o644)
         os.write(fd, data)
@@ -71,6 +75,7 @@ class Requests(harness.MountTest):
     def test_a_new_report_in_one_write_is_lookup_create_write_flush_release(self):
         for number, size in enumerate((1, 4096, 37_000, CHUNK, 37_000)):
             with self.subTest(size=size):
+                self.know_folder()
                 self.assertEqual(self.requests(lambda: self.save(f"{number}", random_bytes(size)), 1),
                                  {"LOOKUP": 1, "CREATE": 1, "WRITE": 1, "FLUSH": 1, "RELEASE": 1})
 
@@ -112,10 +117,12 @@ class Requests(harness.MountTest):
         self.assertEqual(counted, {"OPENDIR": 1, "RELEASEDIR": 1})
 
     def test_writing_asks_for_no_attributes(self):
-        counted = self.requests(lambda: [self.save("a", b""), self.save_in_pieces("b")], 2)
-        self.assertEqual(counted.pop("WRITE"), 20)
-        self.assertNotIn("GETXATTR", counted)
-        self.assertNotIn("GETATTR", counted)
+        for name, act in (("a", lambda: self.save("a", b"")), ("b", lambda: self.save_in_pieces("b"))):
+            self.know_folder()
+            counted = self.requests(act, 1)
+            self.assertEqual(counted.get("WRITE", 0), 20 if name == "b" else 0)
+            self.assertNotIn("GETXATTR", counted)
+            self.assertNotIn("GETATTR", counted)
 
     def save_in_pieces(self, name):
         fd = os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o644)
