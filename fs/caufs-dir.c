@@ -59,6 +59,9 @@ caufs_dir_open (CaufsView *view, guint64 ino, CaufsDir **dir)
   g_mutex_init (&self->lock);
   self->checkpoints = g_array_new (FALSE, FALSE, sizeof (CaufsCheckpoint));
   g_array_set_clear_func (self->checkpoints, caufs_checkpoint_clear);
+  g_mutex_lock (&view->lock);
+  g_hash_table_add (view->dirs, self);
+  g_mutex_unlock (&view->lock);
   *dir = self;
   return 0;
 }
@@ -76,6 +79,9 @@ stop (CaufsDir *self)
 void
 caufs_dir_free (CaufsDir *self)
 {
+  g_mutex_lock (&self->view->lock);
+  g_hash_table_remove (self->view->dirs, self);
+  g_mutex_unlock (&self->view->lock);
   stop (self);
   g_array_unref (self->checkpoints);
   g_mutex_clear (&self->lock);

@@ -130,9 +130,17 @@ caufs_log (GLogLevelFlags level, const char *format, ...)
 }
 
 static gboolean
-is_worth_a_line (int errnum)
+is_worth_a_line (const GError *error)
 {
-  return errnum == EIO || errnum == ENOSPC || errnum == EDQUOT;
+  static const CauStoreError codes[] = { CAU_STORE_ERROR_CORRUPT, CAU_STORE_ERROR_IO, CAU_STORE_ERROR_NO_SPACE,
+                                         CAU_STORE_ERROR_QUOTA, CAU_STORE_ERROR_BUSY };
+
+  if (error == NULL || error->domain != CAU_STORE_ERROR)
+    return TRUE; /* a bug */
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++)
+    if (error->code == (int) codes[i])
+      return TRUE;
+  return FALSE;
 }
 
 int
@@ -140,7 +148,7 @@ caufs_fail (const GError *error, const char *format, ...)
 {
   int errnum = cau_store_error_to_errno (error);
 
-  if (is_worth_a_line (errnum))
+  if (is_worth_a_line (error))
     {
       g_autofree char *what = NULL;
       va_list          arguments;

@@ -19,7 +19,7 @@ void caufs_log_detach (void);
 void caufs_log (GLogLevelFlags level, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 /* The negative errno for @error (borrowed). What somebody should look at is logged: damage, a failing disk, a
- * full one. The answer to an ordinary mistake is not. @format says what was being done. */
+ * full one, a store that another process does not let go. The answer to an ordinary mistake is not. @format says what was being done. */
 int caufs_fail (const GError *error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 G_END_DECLS

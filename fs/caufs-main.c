@@ -179,8 +179,8 @@ serve (Caufs *self)
 
   if (is_signalled)
     drain (self->session);
+  caufs_locks_shut_down (self->view->locks, -ENOTCONN);
   caufs_view_finish (self->view, !is_signalled);
-  caufs_locks_shut_down (self->view->locks, -EINTR);
   fuse_session_unmount (self->session);
   fuse_session_destroy (self->session);
   if (r < 0 && !is_signalled)

@@ -58,6 +58,7 @@ typedef enum
   OPTION_FLAG,    /* sets a gboolean */
   OPTION_PASS,    /* goes to libfuse as it is */
   OPTION_BOTH,    /* both */
+  OPTION_RW,      /* takes back ro: the last one counts */
   OPTION_IGNORE,  /* is for mount(8) and fstab, or always on */
   OPTION_SIZE,    /* guint64 */
   OPTION_SECONDS, /* double */
@@ -97,7 +98,7 @@ static const Option options[] = {
   { "max_read", TRUE, OPTION_MAX_READ, 0 },
   { "auto_unmount", FALSE, OPTION_PASS, 0 },
   { "fsname", TRUE, OPTION_PASS, 0 },
-  { "rw", FALSE, OPTION_PASS, 0 },
+  { "rw", FALSE, OPTION_RW, 0 },
   { "suid", FALSE, OPTION_PASS, 0 },
   { "nosuid", FALSE, OPTION_PASS, 0 },
   { "dev", FALSE, OPTION_PASS, 0 },
@@ -257,6 +258,10 @@ apply_option (CaufsOptions *self, const Option *option, const char *text, const 
       return TRUE;
     case OPTION_FLAG:
       G_STRUCT_MEMBER (gboolean, self, option->offset) = TRUE;
+      return TRUE;
+    case OPTION_RW:
+      self->read_only = FALSE;
+      pass (self, text);
       return TRUE;
     case OPTION_PASS:
       pass (self, text);

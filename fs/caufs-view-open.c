@@ -77,14 +77,14 @@ upload_flags (int flags)
   return flags & O_TRUNC ? CAU_UPLOAD_TRUNCATE : 0;
 }
 
-/* The kernel got the size with the ticket; the report may have been replaced since. */
+/* The kernel got the size with the ticket; the report may have been replaced since. After O_TRUNC it knows it. */
 static void
-check_ticket_size (CaufsView *self, CaufsNode *node, CauUpload *upload)
+check_ticket_size (CaufsView *self, CaufsNode *node, CauUpload *upload, int flags)
 {
   CauUploadState state;
 
   cau_upload_get_state (upload, &state);
-  if ((off_t) state.size != node->ticket_stat.st_size)
+  if (!(flags & O_TRUNC) && (off_t) state.size != node->ticket_stat.st_size)
     self->changed (node->ino, self->changed_data);
 }
 
@@ -99,7 +99,7 @@ open_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, int fl
   r = begin_ticket (self, caller, node, upload_flags (flags), &upload);
   if (r == 0)
     {
-      check_ticket_size (self, node, upload);
+      check_ticket_size (self, node, upload, flags);
       *handle = caufs_handle_new_writer (self, node, upload);
     }
   caufs_name_remove_writer (node->name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-view.h"
+#include "caufs-dir.h"
 #include "caufs-log.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ caufs_view_new (CauStore *store, const CaufsOptions *options, CaufsChangedFunc c
   g_mutex_init (&self->lock);
   g_cond_init (&self->idle);
   self->handles = g_hash_table_new (NULL, NULL);
+  self->dirs = g_hash_table_new (NULL, NULL);
   return self;
 }
 
@@ -28,6 +30,7 @@ void
 caufs_view_free (CaufsView *self)
 {
   g_hash_table_unref (self->handles);
+  g_hash_table_unref (self->dirs);
   caufs_recent_free (self->recent);
   caufs_intents_free (self->intents);
   caufs_nodes_free (self->nodes); /* before the names, which its nodes hold */
@@ -50,14 +53,14 @@ wait_for_commits (CaufsView *self)
 
 /* Returns: (transfer container). */
 static GList *
-list_handles (CaufsView *self)
+list_open (CaufsView *self, GHashTable *set)
 {
-  GList *handles;
+  GList *open;
 
   g_mutex_lock (&self->lock);
-  handles = g_hash_table_get_keys (self->handles);
+  open = g_hash_table_get_keys (set);
   g_mutex_unlock (&self->lock);
-  return handles;
+  return open;
 }
 
 static void
@@ -86,16 +89,19 @@ caufs_view_finish (CaufsView *self, gboolean is_unmounted)
   g_autoptr (GError) error = NULL;
   g_autoptr (GList) open = NULL;
   g_autoptr (GList) closed = NULL;
+  g_autoptr (GList) dirs = list_open (self, self->dirs);
 
   wait_for_commits (self);
-  closed = is_unmounted ? list_handles (self) : NULL;
+  closed = is_unmounted ? list_open (self, self->handles) : NULL;
   for (GList *l = closed; l != NULL; l = l->next)
     if (caufs_handle_is_closed_unsaved (l->data))
       caufs_handle_release (l->data, ignore_done, NULL);
   wait_for_commits (self);
-  open = list_handles (self);
+  open = list_open (self, self->handles);
   for (GList *l = open; l != NULL; l = l->next)
     discard (l->data);
+  for (GList *l = dirs; l != NULL; l = l->next)
+    caufs_dir_free (l->data);
   if (!cau_store_is_read_only (self->store) && !cau_store_sync (self->store, &error))
     caufs_fail (error, "the store cannot be synchronised");
 }

@@ -39,6 +39,7 @@ struct _CaufsView
   GCond       idle;
   guint       n_commits; /* in hand; lock */
   GHashTable *handles;   /* set of CaufsHandle that the kernel holds; lock */
+  GHashTable *dirs;      /* likewise of CaufsDir */
 };
 
 /* Who asks. */

@@ -22,6 +22,28 @@ typedef struct
   gboolean finished;
 } Waiter;
 
+gint64
+cau_now_ns (void)
+{
+  return cau_datetime_now () * 1000;
+}
+
+void
+cau_attributes_merge (CauAttributes *to, CauAttributeMask mask, const CauAttributes *from)
+{
+  if (mask & CAU_ATTRIBUTE_MODE)
+    to->mode = from->mode;
+  if (mask & CAU_ATTRIBUTE_UID)
+    to->uid = from->uid;
+  if (mask & CAU_ATTRIBUTE_GID)
+    to->gid = from->gid;
+  if (mask & CAU_ATTRIBUTE_ATIME)
+    to->atime = from->atime;
+  if (mask & CAU_ATTRIBUTE_MTIME)
+    to->mtime = from->mtime;
+  to->ctime = cau_now_ns ();
+}
+
 void
 cau_stored_chunk_free (CauStoredChunk *chunk)
 {

@@ -172,6 +172,12 @@ struct _CauBackend
 /* Opens (with CREATE: makes) a store file. */
 CauBackend *cau_sqlite_open (const char *path, CauStoreOpenFlags flags, GError **error);
 
+/* The wall clock, in nanoseconds since 1970. */
+gint64 cau_now_ns (void);
+
+/* Sets the fields of @to that @mask names from @from, and its ctime to now. */
+void cau_attributes_merge (CauAttributes *to, CauAttributeMask mask, const CauAttributes *from);
+
 void cau_stored_chunk_free (CauStoredChunk *chunk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStoredChunk, cau_stored_chunk_free)
 

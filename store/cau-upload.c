@@ -35,12 +35,6 @@ struct _CauUpload
   GArray *put_ends; /* cau-put.c's */
 };
 
-static gint64
-now_ns (void)
-{
-  return cau_datetime_now () * 1000;
-}
-
 static void
 enter (CauUpload *self)
 {
@@ -126,7 +120,7 @@ upload_new (CauStore *store, CauUploadFlags flags, const CauAttributes *attribut
   /* A report that its opening emptied has something to commit. */
   self->dirty = self->committed && (flags & CAU_UPLOAD_TRUNCATE) != 0;
   if (self->dirty || !self->committed)
-    self->attributes.mtime = self->attributes.ctime = now_ns ();
+    self->attributes.mtime = self->attributes.ctime = cau_now_ns ();
   if (!self->committed)
     self->attributes.atime = self->attributes.mtime;
   if (flags & CAU_UPLOAD_TRUNCATE)
@@ -262,7 +256,7 @@ finish_change (CauUpload *self, GError *local, GError **error)
       self->size = cau_staging_get_size (self->staging);
       /* As for write(2): an mtime that was set before is overtaken. */
       self->set &= ~(CauAttributeMask) CAU_ATTRIBUTE_MTIME;
-      self->attributes.mtime = self->attributes.ctime = now_ns ();
+      self->attributes.mtime = self->attributes.ctime = cau_now_ns ();
       g_mutex_unlock (&self->lock);
       leave (self);
       return TRUE;
@@ -339,22 +333,6 @@ cau_upload_read (CauUpload *self, guint64 offset, void *buffer, gsize length, gs
   return ok;
 }
 
-static void
-merge_attributes (CauAttributes *to, CauAttributeMask mask, const CauAttributes *from)
-{
-  if (mask & CAU_ATTRIBUTE_MODE)
-    to->mode = from->mode;
-  if (mask & CAU_ATTRIBUTE_UID)
-    to->uid = from->uid;
-  if (mask & CAU_ATTRIBUTE_GID)
-    to->gid = from->gid;
-  if (mask & CAU_ATTRIBUTE_ATIME)
-    to->atime = from->atime;
-  if (mask & CAU_ATTRIBUTE_MTIME)
-    to->mtime = from->mtime;
-  to->ctime = now_ns ();
-}
-
 /* The report exists and there is nothing to commit that would carry the attributes. If it was removed, they go with it. */
 static gboolean
 set_saved_attributes (CauUpload *self, CauAttributeMask mask, const CauAttributes *attributes, GError **error)
@@ -395,7 +373,7 @@ cau_upload_set_attributes (CauUpload *self, CauAttributeMask mask, const CauAttr
   if (ok)
     {
       g_mutex_lock (&self->lock);
-      merge_attributes (&self->attributes, mask, attributes);
+      cau_attributes_merge (&self->attributes, mask, attributes);
       if (!at_once)
         self->set |= mask;
       g_mutex_unlock (&self->lock);

@@ -9,34 +9,12 @@ not_found (GError **error, const char *what)
   return FALSE;
 }
 
-static gint64
-now_ns (void)
-{
-  return cau_datetime_now () * 1000;
-}
-
-static void
-merge_attributes (CauAttributes *to, CauAttributeMask mask, const CauAttributes *from)
-{
-  if (mask & CAU_ATTRIBUTE_MODE)
-    to->mode = from->mode;
-  if (mask & CAU_ATTRIBUTE_UID)
-    to->uid = from->uid;
-  if (mask & CAU_ATTRIBUTE_GID)
-    to->gid = from->gid;
-  if (mask & CAU_ATTRIBUTE_ATIME)
-    to->atime = from->atime;
-  if (mask & CAU_ATTRIBUTE_MTIME)
-    to->mtime = from->mtime;
-  to->ctime = now_ns ();
-}
-
 gboolean
 cau_sqlite_touch_orchestrator (CauDb *db, guint64 id, int added, GError **error)
 {
   return cau_db_run (db, error,
                      "UPDATE orchestrators SET n_reports = n_reports + ?2, mtime = ?3, ctime = ?3 WHERE id = ?1", "iii",
-                     (gint64) id, (gint64) added, now_ns ());
+                     (gint64) id, (gint64) added, cau_now_ns ());
 }
 
 /* ---- orchestrators ---- */
@@ -54,7 +32,7 @@ apply_create_orchestrator (CauDb *db, CauOrchestratorOp *op, GError **error)
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "the orchestrator exists already");
       return FALSE;
     }
-  op->info.attributes.atime = op->info.attributes.mtime = op->info.attributes.ctime = now_ns ();
+  op->info.attributes.atime = op->info.attributes.mtime = op->info.attributes.ctime = cau_now_ns ();
   return cau_row_insert_orchestrator (db, &op->info, FALSE, error)
          && cau_sqlite_touch_orchestrator (db, CAU_STORE_ROOT_ID, 0, error);
 }
@@ -103,7 +81,7 @@ apply_set_orchestrator_attributes (CauDb *db, CauOrchestratorOp *op, GError **er
     return FALSE;
   if (!found)
     return not_found (error, "such orchestrator");
-  merge_attributes (a, op->mask, &op->info.attributes);
+  cau_attributes_merge (a, op->mask, &op->info.attributes);
   op->info = current;
   return cau_db_run (db, error,
                      "UPDATE orchestrators SET mode = ?2, uid = ?3, gid = ?4, atime = ?5, mtime = ?6, ctime = ?7"
@@ -218,7 +196,7 @@ move_report (CauDb *db, CauReportInfo *info, guint64 id, const char *name, GErro
   info->orchestrator = id;
   g_free (info->name);
   info->name = g_strdup (name);
-  info->attributes.ctime = now_ns ();
+  info->attributes.ctime = cau_now_ns ();
   return cau_row_update_version (db, info, error);
 }
 
@@ -359,7 +337,7 @@ apply_set_report_attributes (CauDb *db, CauReportAttributesOp *op, GError **erro
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE, "the report was replaced or removed");
       return FALSE;
     }
-  merge_attributes (&info.attributes, op->mask, &op->info.attributes);
+  cau_attributes_merge (&info.attributes, op->mask, &op->info.attributes);
   if (!cau_row_update_version (db, &info, error))
     return FALSE;
   cau_report_info_clear (&op->info);
