@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-recent.h"
 
-/* Versions are numbered upward, so neighbours do not push each other out. About 150 KiB. */
-#define N_PLACES 1024
-#define PLACE(ino) (((ino) >> 2) % N_PLACES)
+/* Node numbers are counted upward, so neighbours do not push each other out. About 300 KiB. */
+#define N_PLACES 2048
+
+typedef struct
+{
+  guint64     ino; /* the node's, which st_ino need not be */
+  struct stat st;
+} Place;
 
 struct _CaufsRecent
 {
-  GMutex      lock; /* guards places */
-  struct stat places[N_PLACES];
+  GMutex lock; /* guards places */
+  Place  places[N_PLACES];
 };
 
 CaufsRecent *
@@ -28,18 +33,21 @@ caufs_recent_free (CaufsRecent *self)
 }
 
 void
-caufs_recent_note (CaufsRecent *self, const struct stat *st)
+caufs_recent_note (CaufsRecent *self, guint64 ino, const struct stat *st)
 {
   g_mutex_lock (&self->lock);
-  self->places[PLACE (st->st_ino)] = *st;
+  self->places[ino % N_PLACES] = (Place){ ino, *st };
   g_mutex_unlock (&self->lock);
 }
 
 gboolean
 caufs_recent_find (CaufsRecent *self, guint64 ino, struct stat *st)
 {
+  Place place;
+
   g_mutex_lock (&self->lock);
-  *st = self->places[PLACE (ino)];
+  place = self->places[ino % N_PLACES];
   g_mutex_unlock (&self->lock);
-  return st->st_ino == ino;
+  *st = place.st;
+  return place.ino == ino;
 }

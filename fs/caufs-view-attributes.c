@@ -76,7 +76,7 @@ caufs_view_fill_report (CaufsView *self, const CauReportInfo *info, struct stat 
   st->st_nlink = info->orchestrator != 0 ? 1 : 0;
   fill_attributes (self, &info->attributes, S_IFREG, 0666, st);
   fill_sizes (info->size, info->stored_size, st);
-  caufs_recent_note (self->recent, st);
+  caufs_recent_note (self->recent, st->st_ino, st);
 }
 
 void
@@ -90,6 +90,7 @@ caufs_view_fill_upload (CaufsView *self, const CaufsNode *node, CauUpload *uploa
   st->st_nlink = 1;
   fill_attributes (self, &state.attributes, S_IFREG, 0666, st);
   fill_sizes (state.size, state.size, st);
+  caufs_recent_note (self->recent, node->ino, st);
 }
 
 /* ---- GETATTR ---- */
@@ -134,7 +135,7 @@ getattr_writer (CaufsView *self, guint64 ino, struct stat *st)
     caufs_view_fill_upload (self, node, handle->upload, st);
   else if (node != NULL && caufs_node_is_ticket (node))
     *st = node->ticket_stat;
-  else
+  else if (!caufs_recent_find (self->recent, ino, st))
     return -ESTALE;
   return 0;
 }
