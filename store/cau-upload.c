@@ -1,42 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "cau-staging.h"
+#include "cau-upload-private.h"
 
 #include <string.h>
 
-struct _CauUpload
-{
-  gatomicrefcount ref_count;
-  CauStore       *store;
-  CauTarget      *target;
-  CauUploadFlags  flags;
-
-  /* The gate: one write, read, truncate or commit at a time. It is a flag and not a mutex, because a commit
-   * begins on one thread and ends on another. Whoever holds it owns staging, append_only and op. */
-  GMutex           lock; /* guards busy and what follows down to the next comment */
-  GCond            cond;
-  gboolean         busy;
-  gboolean         dirty;
-  gboolean         committed;
-  gboolean         abandoned;
-  guint64          size;
-  GError          *dead; /* why what was written is lost */
-  CauAttributes    attributes;
-  CauAttributeMask set; /* the attributes that were set since the last commit */
-
-  CauStaging *staging;
-  gboolean    append_only; /* only appended to since it began or was committed */
-
-  /* The commit in hand. */
-  CauCommitOp       op;
-  CauCommitCallback callback;
-  gpointer          user_data;
-  gboolean         *finished; /* of the caller that waits for it; NULL: it holds a reference instead */
-
-  GArray *put_ends; /* cau-put.c's */
-};
-
-static void
-enter (CauUpload *self)
+void
+cau_upload_enter (CauUpload *self)
 {
   g_mutex_lock (&self->lock);
   while (self->busy)
@@ -56,8 +24,8 @@ leave (CauUpload *self)
 
 /* ---- begin and end ---- */
 
-static void
-clear_op (CauUpload *self)
+void
+cau_upload_clear_op (CauUpload *self)
 {
   g_clear_pointer (&self->op.chunks, g_ptr_array_unref);
   cau_report_info_clear (&self->op.info);
@@ -91,7 +59,7 @@ open_replaced (CauStore *store, guint64 id, const char *name, CauUploadFlags fla
 static void
 upload_free (CauUpload *self)
 {
-  clear_op (self);
+  cau_upload_clear_op (self);
   cau_staging_free (self->staging);
   g_clear_error (&self->dead);
   g_clear_pointer (&self->put_ends, g_array_unref);
@@ -204,8 +172,8 @@ cau_store_has_upload (CauStore *self, guint64 report)
 /* ---- writing ---- */
 
 /* Whether what was begun may go on. Called with the gate held. */
-static gboolean
-check_alive (CauUpload *self, GError **error)
+gboolean
+cau_upload_check_alive (CauUpload *self, GError **error)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
 
@@ -217,8 +185,8 @@ check_alive (CauUpload *self, GError **error)
 }
 
 /* With the gate held. What was staged goes at once: others may need the room. */
-static void
-die (CauUpload *self, const GError *error)
+void
+cau_upload_die (CauUpload *self, const GError *error)
 {
   g_mutex_lock (&self->lock);
   if (self->dead == NULL)
@@ -230,7 +198,7 @@ die (CauUpload *self, const GError *error)
 static gboolean
 check_change (CauUpload *self, guint64 size, GError **error)
 {
-  if (!check_alive (self, error))
+  if (!cau_upload_check_alive (self, error))
     return FALSE;
   if ((self->flags & CAU_UPLOAD_NO_REPLACE) && self->committed)
     {
@@ -261,7 +229,7 @@ finish_change (CauUpload *self, GError *local, GError **error)
       leave (self);
       return TRUE;
     }
-  die (self, local);
+  cau_upload_die (self, local);
   leave (self);
   g_propagate_error (error, local);
   return FALSE;
@@ -272,14 +240,14 @@ write_at (CauUpload *self, guint64 offset, const void *data, gsize length, gbool
 {
   GError *local = NULL;
 
-  enter (self);
+  cau_upload_enter (self);
   if (append)
     offset = cau_staging_get_size (self->staging);
   if (!check_change (self, offset > G_MAXUINT64 - length ? G_MAXUINT64 : offset + length, &local))
     {
       /* A report that became too large is not saved without its end. */
       if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG))
-        die (self, local);
+        cau_upload_die (self, local);
       leave (self);
       g_propagate_error (error, local);
       return FALSE;
@@ -311,7 +279,7 @@ cau_upload_truncate (CauUpload *self, guint64 size, GError **error)
 {
   GError *local = NULL;
 
-  enter (self);
+  cau_upload_enter (self);
   if (!check_change (self, size, error))
     {
       leave (self);
@@ -327,8 +295,8 @@ cau_upload_read (CauUpload *self, guint64 offset, void *buffer, gsize length, gs
 {
   gboolean ok;
 
-  enter (self);
-  ok = check_alive (self, error) && cau_staging_read (self->staging, offset, buffer, length, n_read, error);
+  cau_upload_enter (self);
+  ok = cau_upload_check_alive (self, error) && cau_staging_read (self->staging, offset, buffer, length, n_read, error);
   leave (self);
   return ok;
 }
@@ -363,8 +331,8 @@ cau_upload_set_attributes (CauUpload *self, CauAttributeMask mask, const CauAttr
 {
   gboolean ok, at_once;
 
-  enter (self);
-  ok = check_alive (self, error);
+  cau_upload_enter (self);
+  ok = cau_upload_check_alive (self, error);
   g_mutex_lock (&self->lock);
   at_once = self->committed && !self->dirty;
   g_mutex_unlock (&self->lock);
@@ -397,254 +365,13 @@ cau_upload_get_state (CauUpload *self, CauUploadState *state)
 void
 cau_upload_abandon (CauUpload *self)
 {
-  enter (self);
+  cau_upload_enter (self);
   g_mutex_lock (&self->lock);
   self->abandoned = TRUE;
   self->dirty = FALSE;
   g_mutex_unlock (&self->lock);
   cau_target_abandon (self->target, self);
   leave (self);
-}
-
-/* ---- the commit ---- */
-
-/* Ends the commit in hand: first the caller is told, while what was saved stands still, then the gate opens. Whoever waits for
- * that may free the upload as soon as the lock is let go. */
-static void
-finish_commit (CauUpload *self, const GError *error)
-{
-  gboolean *finished = self->finished;
-
-  self->callback (self, error, self->user_data);
-  g_mutex_lock (&self->lock);
-  self->busy = FALSE;
-  if (finished != NULL)
-    *finished = TRUE;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  if (finished == NULL)
-    cau_upload_unref (self);
-}
-
-static void
-note_saved (CauUpload *self)
-{
-  const CauReportInfo *saved = &self->op.saved;
-
-  if (!self->op.removed)
-    cau_staging_rebase (self->staging, cau_reader_new (self->store, saved, CAU_STORED_CHUNK_SIZE));
-  self->append_only = TRUE;
-  g_mutex_lock (&self->lock);
-  self->dirty = FALSE;
-  self->committed = TRUE;
-  self->set = 0;
-  if (!self->op.removed)
-    self->attributes = saved->attributes;
-  g_mutex_unlock (&self->lock);
-}
-
-static void
-commit_done (CauOp *op)
-{
-  CauUpload *self = op->user_data;
-  g_autoptr (GError) error = g_steal_pointer (&op->error);
-
-  cau_target_end_commit (self->target, error == NULL && !self->op.removed ? self->op.saved.report : 0);
-  if (error != NULL && self->op.check_base && g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CONFLICT))
-    {
-      g_thread_pool_push (self->store->rebasers, self, NULL);
-      return;
-    }
-  if (error != NULL)
-    die (self, error);
-  else
-    note_saved (self);
-  finish_commit (self, error);
-}
-
-static void
-fill_info (CauUpload *self, CauReportInfo *info)
-{
-  g_mutex_lock (&self->lock);
-  info->attributes = self->attributes;
-  self->op.mask = self->set;
-  g_mutex_unlock (&self->lock);
-}
-
-/* Called with the gate held; finish_commit() follows from here or from the backend's thread. */
-static void
-submit_commit (CauUpload *self)
-{
-  g_autoptr (GError) error = NULL;
-
-  clear_op (self);
-  self->op.op.kind = CAU_OP_COMMIT;
-  self->op.op.durable = TRUE;
-  self->op.op.done = commit_done;
-  self->op.op.user_data = self;
-  self->op.no_replace = (self->flags & CAU_UPLOAD_NO_REPLACE) != 0;
-  self->op.check_base = self->append_only;
-  self->op.removed = FALSE;
-  self->op.pinned = FALSE;
-  if (!cau_staging_prepare (self->staging, &self->op, &error))
-    {
-      die (self, error);
-      finish_commit (self, error);
-      return;
-    }
-  if (!cau_target_begin_commit (self->target, &self->op.info))
-    {
-      self->op.removed = TRUE;
-      note_saved (self);
-      finish_commit (self, NULL);
-      return;
-    }
-  fill_info (self, &self->op.info);
-  self->store->backend->klass->submit (self->store->backend, &self->op.op);
-}
-
-static CauReader *
-open_current (CauUpload *self, GError **error)
-{
-  g_auto (CauReportInfo) where = CAU_REPORT_INFO_INIT;
-  CauReader *reader;
-
-  if (!cau_target_begin_commit (self->target, &where))
-    return NULL;
-  if (where.report == 0)
-    reader = cau_store_get_report (self->store, where.orchestrator, where.name, CAU_STORED_CHUNK_SIZE, error);
-  else
-    reader = cau_store_open_report (self->store, where.report, CAU_STORED_CHUNK_SIZE, error);
-  cau_target_end_commit (self->target, 0);
-  return reader;
-}
-
-static gboolean
-append_again (CauUpload *self, CauStaging *to, GError **error)
-{
-  CauReader         *base = cau_staging_get_base (self->staging);
-  guint64            offset = base != NULL ? cau_reader_get_info (base)->size : 0;
-  g_autofree guint8 *buffer = g_malloc (CAU_STORED_CHUNK_SIZE);
-  gsize              n_read;
-
-  for (;; offset += n_read)
-    {
-      if (!cau_staging_read (self->staging, offset, buffer, CAU_STORED_CHUNK_SIZE, &n_read, error))
-        return FALSE;
-      if (n_read == 0)
-        return TRUE;
-      if (cau_staging_get_size (to) + n_read > self->store->max_report_size)
-        {
-          g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG,
-                       "with what others appended the report is larger than the limit of %" G_GUINT64_FORMAT " bytes",
-                       self->store->max_report_size);
-          return FALSE;
-        }
-      if (!cau_staging_write (to, cau_staging_get_size (to), buffer, n_read, error))
-        return FALSE;
-    }
-}
-
-/* What was appended goes after the bytes that the report has now, and is committed again. */
-void
-cau_upload_rebase (gpointer upload, gpointer store)
-{
-  CauUpload *self = upload;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (CauStaging) staging = NULL;
-  CauReader *base;
-
-  cau_backend_enter_thread ();
-  base = open_current (self, &error);
-  /* Gone again: the commit finds out what that means. */
-  if (g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
-    g_clear_error (&error);
-  if (error == NULL)
-    {
-      staging = cau_staging_new (store, base);
-      if (append_again (self, staging, &error))
-        {
-          g_mutex_lock (&self->lock);
-          self->size = cau_staging_get_size (staging);
-          g_mutex_unlock (&self->lock);
-          g_clear_pointer (&self->staging, cau_staging_free);
-          self->staging = g_steal_pointer (&staging);
-          submit_commit (self);
-          return;
-        }
-    }
-  die (self, error);
-  finish_commit (self, error);
-}
-
-static void
-start_commit (CauUpload *self, CauCommitCallback callback, gpointer user_data, gboolean *finished)
-{
-  g_autoptr (GError) error = NULL;
-  gboolean needed;
-
-  enter (self);
-  self->callback = callback;
-  self->user_data = user_data;
-  self->finished = finished;
-  if (finished == NULL)
-    cau_upload_ref (self);
-  if (!check_alive (self, &error))
-    {
-      finish_commit (self, error);
-      return;
-    }
-  g_mutex_lock (&self->lock);
-  needed = self->dirty || !self->committed;
-  g_mutex_unlock (&self->lock);
-  if (needed)
-    submit_commit (self);
-  else
-    finish_commit (self, NULL);
-}
-
-void
-cau_upload_commit_async (CauUpload *self, CauCommitCallback callback, gpointer user_data)
-{
-  start_commit (self, callback, user_data, NULL);
-}
-
-typedef struct
-{
-  CauReportInfo *info;  /* NULL: not wanted */
-  GError        *error; /* owned */
-} CommitResult;
-
-static void
-take_result (CauUpload *upload, const GError *error, gpointer user_data)
-{
-  CommitResult *result = user_data;
-  CauReader    *base = cau_staging_get_base (upload->staging);
-
-  if (error != NULL)
-    result->error = g_error_copy (error);
-  if (result->info == NULL)
-    return;
-  cau_report_info_clear (result->info);
-  if (error == NULL && base != NULL && !upload->op.removed)
-    cau_report_info_copy (cau_reader_get_info (base), result->info);
-}
-
-gboolean
-cau_upload_commit (CauUpload *self, CauReportInfo *info, GError **error)
-{
-  CommitResult result = { .info = info };
-  gboolean     finished = FALSE;
-
-  start_commit (self, take_result, &result, &finished);
-  g_mutex_lock (&self->lock);
-  while (!finished)
-    g_cond_wait (&self->cond, &self->lock);
-  g_mutex_unlock (&self->lock);
-  if (result.error == NULL)
-    return TRUE;
-  g_propagate_error (error, result.error);
-  return FALSE;
 }
 
 GArray *
