@@ -46,8 +46,7 @@ caufs_handle_new_writer (CaufsView *view, CaufsNode *node, CauUpload *upload)
   self->name = caufs_name_ref (node->name);
   caufs_name_add_writer (self->name);
   self->node = caufs_node_pin (node);
-  if (node->upload == upload)
-    caufs_node_set_handle (node, self);
+  caufs_node_set_handle (node, self, upload);
   return self;
 }
 
@@ -82,7 +81,7 @@ caufs_handle_close (CaufsHandle *self)
   g_mutex_unlock (&self->view->lock);
   if (self->upload != NULL)
     {
-      caufs_node_drop_handle (self->node, self);
+      caufs_node_drop_handle (self->node, self, self->upload);
       caufs_name_remove_writer (self->name);
     }
   caufs_handle_unref (self);

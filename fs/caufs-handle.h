@@ -48,7 +48,7 @@ typedef void (*CaufsDone) (int result, gpointer user_data);
 /* @reader: (transfer full). */
 CaufsHandle *caufs_handle_new_reader (CaufsView *view, CauReader *reader);
 
-/* @upload: (transfer full): the node's, or another one. */
+/* @upload: (transfer full). It is the first handle of @node unless that has one. */
 CaufsHandle *caufs_handle_new_writer (CaufsView *view, CaufsNode *node, CauUpload *upload);
 CaufsHandle *caufs_handle_ref (CaufsHandle *self);
 void         caufs_handle_unref (CaufsHandle *self);

@@ -74,13 +74,9 @@ caufs_nodes_new (void)
   return self;
 }
 
-/* Called with no lock held: letting go of an upload may wait for the store. */
 static void
 caufs_node_free (CaufsNode *self)
 {
-  g_clear_pointer (&self->upload, cau_upload_unref);
-  if (self->is_ticket)
-    caufs_name_remove_writer (self->name);
   caufs_name_unref (self->name);
   g_free (self);
 }
@@ -96,6 +92,8 @@ caufs_nodes_free (CaufsNodes *self)
     {
       g_warn_if_fail (((CaufsNode *) node)->n_pins == 0);
       g_hash_table_iter_remove (&iter);
+      if (((CaufsNode *) node)->is_ticket)
+        caufs_name_remove_writer (((CaufsNode *) node)->name);
       caufs_node_free (node);
     }
   g_hash_table_unref (self->by_ino);
@@ -105,22 +103,23 @@ caufs_nodes_free (CaufsNodes *self)
 }
 
 CaufsNode *
-caufs_nodes_add (CaufsNodes *self, CaufsName *name, CauUpload *upload, guint64 st_ino, gboolean is_ticket)
+caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat)
 {
   CaufsNode *node = g_new0 (CaufsNode, 1);
 
   node->table = self;
   node->name = caufs_name_ref (name);
-  node->upload = upload;
   node->n_pins = 1;
-  node->is_ticket = is_ticket;
-  if (is_ticket)
-    caufs_name_add_writer (name);
+  node->is_ticket = ticket_stat != NULL;
+  if (ticket_stat != NULL)
+    {
+      node->ticket_stat = *ticket_stat;
+      caufs_name_add_writer (name);
+    }
   g_mutex_lock (&self->lock);
   node->ino = ++self->counter << TAG_BITS | TAG_WRITER;
-  node->st_ino = st_ino != 0 ? st_ino : node->ino;
+  node->st_ino = ticket_stat != NULL ? ticket_stat->st_ino : node->ino;
   g_hash_table_insert (self->by_ino, &node->ino, node);
-  g_hash_table_insert (self->by_upload, upload, node);
   g_mutex_unlock (&self->lock);
   return node;
 }
@@ -151,16 +150,24 @@ caufs_nodes_find_upload (CaufsNodes *self, const CauUpload *upload)
   return node;
 }
 
-/* Takes the node out of the table if nobody holds it, for the caller to free when the mutex is free. */
+/* Takes the node out of the table if nobody holds it, for the caller to let go when the mutex is free. */
 static CaufsNode *
 steal_unused_locked (CaufsNode *self)
 {
   if (self->n_lookup > 0 || self->n_pins > 0)
     return NULL;
   g_hash_table_remove (self->table->by_ino, &self->ino);
-  if (self->upload != NULL)
-    g_hash_table_remove (self->table->by_upload, self->upload);
   return self;
+}
+
+static void
+let_go (CaufsNode *unused)
+{
+  if (unused == NULL)
+    return;
+  if (unused->is_ticket)
+    caufs_name_remove_writer (unused->name);
+  caufs_node_free (unused);
 }
 
 CaufsNode *
@@ -182,7 +189,7 @@ caufs_node_unpin (CaufsNode *self)
   self->n_pins--;
   unused = steal_unused_locked (self);
   g_mutex_unlock (&table->lock);
-  g_clear_pointer (&unused, caufs_node_free);
+  let_go (unused);
 }
 
 void
@@ -211,34 +218,34 @@ caufs_nodes_forget (CaufsNodes *self, guint64 ino, guint64 n)
       unused = steal_unused_locked (node);
     }
   g_mutex_unlock (&self->lock);
-  g_clear_pointer (&unused, caufs_node_free);
+  let_go (unused);
   if (is_wrong)
     caufs_log (G_LOG_LEVEL_CRITICAL, "the kernel forgot node %" G_GUINT64_FORMAT " more often than it looked it up",
                ino);
 }
 
 void
-caufs_node_set_handle (CaufsNode *self, CaufsHandle *handle)
+caufs_node_set_handle (CaufsNode *self, CaufsHandle *handle, const CauUpload *upload)
 {
   g_mutex_lock (&self->table->lock);
-  self->handle = handle;
+  if (self->handle == NULL)
+    {
+      self->handle = handle;
+      g_hash_table_insert (self->table->by_upload, (gpointer) upload, self);
+    }
   g_mutex_unlock (&self->table->lock);
 }
 
 void
-caufs_node_drop_handle (CaufsNode *self, CaufsHandle *handle)
+caufs_node_drop_handle (CaufsNode *self, CaufsHandle *handle, const CauUpload *upload)
 {
-  CauUpload *upload = NULL;
-
   g_mutex_lock (&self->table->lock);
   if (self->handle == handle)
     {
       self->handle = NULL;
-      upload = g_steal_pointer (&self->upload);
       g_hash_table_remove (self->table->by_upload, upload);
     }
   g_mutex_unlock (&self->table->lock);
-  g_clear_pointer (&upload, cau_upload_unref);
 }
 
 CaufsHandle *
@@ -250,17 +257,6 @@ caufs_node_ref_handle (CaufsNode *self)
   handle = self->handle != NULL ? caufs_handle_ref (self->handle) : NULL;
   g_mutex_unlock (&self->table->lock);
   return handle;
-}
-
-CauUpload *
-caufs_node_ref_upload (CaufsNode *self)
-{
-  CauUpload *upload;
-
-  g_mutex_lock (&self->table->lock);
-  upload = self->upload != NULL ? cau_upload_ref (self->upload) : NULL;
-  g_mutex_unlock (&self->table->lock);
-  return upload;
 }
 
 gboolean

@@ -4,6 +4,8 @@
 #include "cau-store.h"
 #include "caufs-names.h"
 
+#include <sys/stat.h>
+
 G_BEGIN_DECLS
 
 /* Node numbers. They are inode numbers, st_ino, too; except that a writer shows the number of the version that it began
@@ -38,22 +40,22 @@ typedef struct _CaufsNodes CaufsNodes; /* opaque; the table; thread-safe */
 typedef struct _CaufsNode  CaufsNode;
 struct _CaufsHandle;
 
-/* A node has an upload, begun when it was made, and a handle that goes with it. A ticket has no handle yet: it is the node
- * that LOOKUP gave to a thread that is about to write (see caufs-intents.h), and gets one from OPEN. When the handle is
- * closed nothing can be done with the node any more, but the kernel may know it for long: each use of it is ESTALE.
+/* A node has its first handle from CREATE on. A ticket has none yet: it is the node that LOOKUP gave to a thread
+ * that is about to write (see caufs-intents.h), and gets one from OPEN. When the first handle is closed nothing can be done
+ * with the node any more, but the kernel may know it for long: each use of it is ESTALE.
  *
  * A node goes when neither the kernel nor anybody here holds it: n_lookup and n_pins are both 0. */
 struct _CaufsNode
 {
-  CaufsNodes *table;  /* borrowed; immutable */
-  guint64     ino;    /* immutable; counted up, never used again within a mount */
-  guint64     st_ino; /* immutable; the inode number to show */
-  CaufsName  *name;   /* owned; immutable */
+  CaufsNodes *table;       /* borrowed; immutable */
+  guint64     ino;         /* immutable; counted up, never used again within a mount */
+  guint64     st_ino;      /* immutable; the inode number to show */
+  CaufsName  *name;        /* owned; immutable */
+  struct stat ticket_stat; /* immutable; of a ticket: the report, as it was looked up */
 
   /* guarded by the table's mutex */
   guint64              n_lookup; /* held by the kernel */
   guint                n_pins;   /* held by handles and by requests in work */
-  CauUpload           *upload;   /* owned; NULL when its handle was closed */
   struct _CaufsHandle *handle;   /* borrowed: it pins the node and takes itself away; NULL before and after */
   gboolean             is_ticket;
 };
@@ -64,14 +66,13 @@ CaufsNodes *caufs_nodes_new (void);
 void caufs_nodes_free (CaufsNodes *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNodes, caufs_nodes_free)
 
-/* Makes a node for @upload, (transfer full). @st_ino: the inode number to show, 0 for the node's own. A ticket counts as a
- * writer of @name. Returns: pinned. */
-CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, CauUpload *upload, guint64 st_ino, gboolean is_ticket);
+/* Makes a node, a ticket if there is a @ticket_stat, whose st_ino it shows. Returns: pinned. */
+CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat);
 
 /* The node @ino, or NULL. Returns: pinned. */
 CaufsNode *caufs_nodes_get (CaufsNodes *self, guint64 ino);
 
-/* The node with @upload, or NULL. Returns: pinned. */
+/* The node of the first handle with @upload, or NULL. Returns: pinned. */
 CaufsNode *caufs_nodes_find_upload (CaufsNodes *self, const CauUpload *upload);
 
 CaufsNode *caufs_node_pin (CaufsNode *self);
@@ -82,17 +83,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNode, caufs_node_unpin)
 void caufs_node_add_lookup (CaufsNode *self);
 void caufs_nodes_forget (CaufsNodes *self, guint64 ino, guint64 n);
 
-/* Makes @handle, which pins the node, the one of the node's upload. */
-void caufs_node_set_handle (CaufsNode *self, struct _CaufsHandle *handle);
+/* Makes @handle, which pins the node, its first one, unless it has or had one; it is then no ticket any more. */
+void caufs_node_set_handle (CaufsNode *self, struct _CaufsHandle *handle, const CauUpload *upload);
 
-/* Takes @handle, and the upload, away from the node; does nothing for a handle that is not the node's. */
-void caufs_node_drop_handle (CaufsNode *self, struct _CaufsHandle *handle);
+/* Takes @handle away from the node if it was the first. */
+void caufs_node_drop_handle (CaufsNode *self, struct _CaufsHandle *handle, const CauUpload *upload);
 
-/* The node's handle, the node's upload, or NULL. Returns: (transfer full). */
+/* The node's first handle, or NULL. Returns: (transfer full). */
 struct _CaufsHandle *caufs_node_ref_handle (CaufsNode *self);
-CauUpload           *caufs_node_ref_upload (CaufsNode *self);
 
-/* TRUE for one caller: the ticket is used up. It no longer counts as a writer. */
+/* TRUE for one caller: the ticket is used up. */
 gboolean caufs_node_take_ticket (CaufsNode *self);
 gboolean caufs_node_is_ticket (CaufsNode *self);
 
