@@ -19,6 +19,7 @@ struct _CauPins
   int         collect_fd; /* holds the exclusive ones: a lock never conflicts within one description */
   GMutex      lock;       /* guards table, and the order of the locks on fd with it */
   GHashTable *table;      /* version -> Pin */
+  gboolean    collecting; /* the collecting thread's: there may be locks on collect_fd */
 };
 
 static gboolean
@@ -146,11 +147,14 @@ cau_pins_begin_collect (CauPins *self, guint64 version)
       pin->wanted = TRUE;
       return FALSE;
     }
+  self->collecting = TRUE;
   return lock_byte (self->collect_fd, F_WRLCK, version, 1);
 }
 
 void
 cau_pins_end_collect (CauPins *self)
 {
-  lock_byte (self->collect_fd, F_UNLCK, 0, 0);
+  if (self->collecting)
+    lock_byte (self->collect_fd, F_UNLCK, 0, 0);
+  self->collecting = FALSE;
 }

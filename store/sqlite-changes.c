@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
+#include "sqlite-chunks.h"
 #include "sqlite-rows.h"
 
 static gboolean
@@ -12,9 +13,11 @@ not_found (GError **error, const char *what)
 gboolean
 cau_sqlite_touch_orchestrator (CauDb *db, guint64 id, int added, GError **error)
 {
-  return cau_db_run (db, error,
-                     "UPDATE orchestrators SET n_reports = n_reports + ?2, mtime = ?3, ctime = ?3 WHERE id = ?1", "iii",
-                     (gint64) id, (gint64) added, cau_now_ns ());
+  if (!cau_db_run (db, error,
+                   "UPDATE orchestrators SET n_reports = n_reports + ?2, mtime = ?3, ctime = ?3 WHERE id = ?1", "iii",
+                   (gint64) id, (gint64) added, cau_now_ns ()))
+    return FALSE;
+  return sqlite3_changes (cau_db_get_handle (db)) == 1 || not_found (error, "such orchestrator");
 }
 
 /* ---- orchestrators ---- */
@@ -93,43 +96,9 @@ apply_set_orchestrator_attributes (CauDb *db, CauOrchestratorOp *op, GError **er
 /* ---- versions that no name leads to any more ---- */
 
 static gboolean
-has_other_versions (CauDb *db, const CauReportInfo *info, gboolean *result, GError **error)
-{
-  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT 1 FROM versions WHERE report = ?1 AND id <> ?2 LIMIT 1",
-                                          "ii", (gint64) info->report, (gint64) info->version);
-  gboolean done;
-
-  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
-    return FALSE;
-  *result = !done;
-  return TRUE;
-}
-
-/* Versions of one report may share chunks, always under the same number. */
-static gboolean
-delete_chunks (CauDb *db, const CauReportInfo *info, GError **error)
-{
-  gboolean shared;
-
-  if (!has_other_versions (db, info, &shared, error))
-    return FALSE;
-  if (!shared)
-    return cau_db_run (db, error,
-                       "DELETE FROM chunks WHERE id IN (SELECT chunk FROM parts WHERE version = ?1 AND chunk <> 0)",
-                       "i", (gint64) info->version);
-  return cau_db_run (db, error,
-                     "DELETE FROM chunks WHERE id IN (SELECT chunk FROM parts AS mine"
-                     "  WHERE version = ?1 AND chunk <> 0 AND NOT EXISTS (SELECT 1 FROM versions JOIN parts AS other"
-                     "    ON other.version = versions.id AND other.number = mine.number"
-                     "    WHERE versions.report = ?2 AND versions.id <> ?1 AND other.chunk = mine.chunk))",
-                     "ii", (gint64) info->version, (gint64) info->report);
-}
-
-static gboolean
 delete_version (CauDb *db, const CauReportInfo *info, GError **error)
 {
-  return delete_chunks (db, info, error)
-         && cau_db_run (db, error, "DELETE FROM parts WHERE version = ?1", "i", (gint64) info->version)
+  return cau_chunks_delete (db, info, error)
          && cau_db_run (db, error, "DELETE FROM versions WHERE id = ?1", "i", (gint64) info->version);
 }
 
@@ -223,17 +192,6 @@ remove_report (CauSqlite *self, CauDb *db, CauReportInfo *info, GError **error)
 }
 
 static gboolean
-check_orchestrator (CauDb *db, guint64 id, GError **error)
-{
-  CauOrchestratorInfo info;
-  gboolean            found;
-
-  if (!cau_sqlite_lookup_orchestrator (db, NULL, id, &info, &found, error))
-    return FALSE;
-  return found || not_found (error, "such orchestrator");
-}
-
-static gboolean
 touch_both (CauDb *db, const CauRenameOp *op, int moved, GError **error)
 {
   if (op->id == op->new_id)
@@ -250,8 +208,7 @@ apply_rename (CauSqlite *self, CauDb *db, CauRenameOp *op, GError **error)
   gboolean found, taken;
 
   if (!cau_sqlite_lookup_report (db, op->id, op->name, &from, &found, error)
-      || !cau_sqlite_lookup_report (db, op->new_id, op->new_name, &to, &taken, error)
-      || !check_orchestrator (db, op->new_id, error))
+      || !cau_sqlite_lookup_report (db, op->new_id, op->new_name, &to, &taken, error))
     return FALSE;
   if (!found || (op->mode == CAU_RENAME_EXCHANGE && !taken))
     return not_found (error, "such report");

@@ -1,64 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
+#include "sqlite-chunks.h"
 #include "sqlite-rows.h"
 
 #include <sys/stat.h>
-
-/* ---- chunks ---- */
-
-static gboolean
-delete_part (CauDb *db, guint64 version, guint64 number, GError **error)
-{
-  return cau_db_run (db, error,
-                     "DELETE FROM chunks WHERE id = (SELECT chunk FROM parts WHERE version = ?1 AND number = ?2)", "ii",
-                     (gint64) version, (gint64) number)
-         && cau_db_run (db, error, "DELETE FROM parts WHERE version = ?1 AND number = ?2", "ii", (gint64) version,
-                        (gint64) number);
-}
-
-static gboolean
-forget_from (CauDb *db, guint64 version, guint64 number, GError **error)
-{
-  return cau_db_run (db, error,
-                     "DELETE FROM chunks WHERE id IN (SELECT chunk FROM parts WHERE version = ?1 AND number >= ?2)",
-                     "ii", (gint64) version, (gint64) number)
-         && cau_db_run (db, error, "DELETE FROM parts WHERE version = ?1 AND number >= ?2", "ii", (gint64) version,
-                        (gint64) number);
-}
-
-static gboolean
-insert_chunk (CauDb *db, guint64 version, const CauStoredChunk *chunk, GError **error)
-{
-  gint64 id = 0;
-  gsize  size = 0;
-
-  if (chunk->data != NULL)
-    {
-      const void *data = g_bytes_get_data (chunk->data, &size);
-
-      if (!cau_db_run (db, error, "INSERT INTO chunks (data) VALUES (?1)", "b", data, size))
-        return FALSE;
-      id = sqlite3_last_insert_rowid (cau_db_get_handle (db));
-    }
-  return cau_db_run (db, error,
-                     "INSERT INTO parts (version, number, chunk, stored_size, checksum)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5)",
-                     "iiiii", (gint64) version, (gint64) chunk->number, id, (gint64) size, (gint64) chunk->checksum);
-}
-
-/* @replace: the version may have chunks of these numbers. */
-static gboolean
-insert_chunks (CauDb *db, guint64 version, const GPtrArray *chunks, gboolean replace, GError **error)
-{
-  for (guint i = 0; chunks != NULL && i < chunks->len; i++)
-    {
-      const CauStoredChunk *chunk = g_ptr_array_index (chunks, i);
-
-      if ((replace && !delete_part (db, version, chunk->number, error)) || !insert_chunk (db, version, chunk, error))
-        return FALSE;
-    }
-  return TRUE;
-}
 
 /* ---- staging ---- */
 
@@ -89,9 +34,9 @@ stage_chunks (CauSqlite *self, CauDb *db, CauStageOp *op, GError **error)
 
   if (stage->in_batch == 0 && !begin_stage (self, db, stage, error))
     return FALSE;
-  if (op->keep != G_MAXUINT64 && !forget_from (db, stage->in_batch, op->keep, error))
+  if (op->keep != G_MAXUINT64 && !cau_chunks_forget (db, stage->in_batch, op->keep, error))
     return FALSE;
-  return insert_chunks (db, stage->in_batch, op->chunks, TRUE, error);
+  return cau_chunks_insert (db, stage->in_batch, op->chunks, error);
 }
 
 gboolean
@@ -111,8 +56,6 @@ cau_sqlite_apply_stage (CauSqlite *self, CauDb *db, CauStageOp *op, GError **err
 static gboolean
 find_target (CauDb *db, CauCommitOp *op, CauReportInfo *current, gboolean *found, GError **error)
 {
-  CauOrchestratorInfo orchestrator;
-
   op->removed = FALSE;
   if (op->info.report != 0)
     {
@@ -120,18 +63,8 @@ find_target (CauDb *db, CauCommitOp *op, CauReportInfo *current, gboolean *found
         return FALSE;
       op->removed = !*found;
     }
-  else
-    {
-      if (!cau_sqlite_lookup_orchestrator (db, NULL, op->info.orchestrator, &orchestrator, found, error))
-        return FALSE;
-      if (!*found)
-        {
-          g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "the orchestrator was removed");
-          return FALSE;
-        }
-      if (!cau_sqlite_lookup_report (db, op->info.orchestrator, op->info.name, current, found, error))
-        return FALSE;
-    }
+  else if (!cau_sqlite_lookup_report (db, op->info.orchestrator, op->info.name, current, found, error))
+    return FALSE;
   if (op->removed)
     return TRUE;
   if (*found && op->no_replace)
@@ -148,39 +81,37 @@ find_target (CauDb *db, CauCommitOp *op, CauReportInfo *current, gboolean *found
   return TRUE;
 }
 
+/* What was sent with the commit is all there is: no need to look. */
 static gboolean
-inherit_chunks (CauDb *db, const CauCommitOp *op, guint64 version, GError **error)
+measure_sent (const GPtrArray *chunks, CauReportInfo *info, GError **error)
 {
-  return op->base == 0 || op->inherit == 0
-         || cau_db_run (
-           db, error,
-           "INSERT OR IGNORE INTO parts (version, number, chunk, stored_size, checksum)"
-           " SELECT ?1, number, chunk, stored_size, checksum FROM parts WHERE version = ?2 AND number < ?3",
-           "iii", (gint64) version, (gint64) op->base, (gint64) op->inherit);
+  info->stored_size = 0;
+  info->n_chunks = cau_stored_chunks (info->size);
+  for (guint i = 0; i < chunks->len; i++)
+    {
+      const CauStoredChunk *chunk = g_ptr_array_index (chunks, i);
+
+      if (chunk->data != NULL)
+        info->stored_size += g_bytes_get_size (chunk->data);
+    }
+  if (chunks->len == info->n_chunks)
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+               "the upload is not whole: of %" G_GUINT64_FORMAT " chunks %u are there", info->n_chunks, chunks->len);
+  return FALSE;
 }
 
-/* The sum of the stored sizes, and that there is each chunk from 0 to the last: a version is whole. */
 static gboolean
-measure (CauDb *db, CauReportInfo *info, GError **error)
+put_chunks (CauDb *db, const CauCommitOp *op, gboolean staged, CauReportInfo *info, GError **error)
 {
-  g_autoptr (CauStmt) stmt = cau_db_bind (
-    db, error, "SELECT count(*), coalesce(max(number) + 1, 0), total(stored_size) FROM parts WHERE version = ?1", "i",
-    (gint64) info->version);
-  gboolean done;
-  guint64  wanted = cau_stored_chunks (info->size);
+  gboolean inherits = op->base != 0 && op->inherit > 0;
 
-  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+  if (!cau_chunks_insert (db, info->version, op->chunks, error))
     return FALSE;
-  if ((guint64) sqlite3_column_int64 (stmt, 0) != wanted || (guint64) sqlite3_column_int64 (stmt, 1) != wanted)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
-                   "the upload is not whole: of %" G_GUINT64_FORMAT " chunks %" G_GINT64_FORMAT " are there", wanted,
-                   (gint64) sqlite3_column_int64 (stmt, 0));
-      return FALSE;
-    }
-  info->stored_size = (guint64) sqlite3_column_int64 (stmt, 2);
-  info->n_chunks = wanted;
-  return TRUE;
+  if (!staged && !inherits)
+    return measure_sent (op->chunks, info, error);
+  return (!inherits || cau_chunks_inherit (db, info->version, op->base, op->inherit, error))
+         && cau_chunks_measure (db, info, error);
 }
 
 /* A replaced report keeps its attributes but for those the upload set. Writing takes the set-id bits away, as
@@ -213,8 +144,7 @@ save_version (CauSqlite *self, CauDb *db, CauCommitOp *op, CauReportInfo *curren
     info->version = op->stage->in_batch;
   else if (!cau_row_next_version (db, &info->version, error))
     return FALSE;
-  if (!insert_chunks (db, info->version, op->chunks, staged, error) || !inherit_chunks (db, op, info->version, error)
-      || !measure (db, info, error))
+  if (!put_chunks (db, op, staged, info, error))
     return FALSE;
   if (replaces)
     {
@@ -228,8 +158,8 @@ save_version (CauSqlite *self, CauDb *db, CauCommitOp *op, CauReportInfo *curren
       info->name = g_strdup (op->info.name);
       info->report = info->version;
     }
-  return (staged ? cau_row_update_version (db, info, error) : cau_row_insert_version (db, info, error))
-         && cau_sqlite_touch_orchestrator (db, info->orchestrator, replaces ? 0 : 1, error);
+  return cau_sqlite_touch_orchestrator (db, info->orchestrator, replaces ? 0 : 1, error)
+         && (staged ? cau_row_update_version (db, info, error) : cau_row_insert_version (db, info, error));
 }
 
 gboolean

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sqlite-rows.h"
+#include "sqlite-schema.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -18,45 +18,6 @@ struct _CauDb
   char       *path;
   GHashTable *statements; /* address of the SQL -> sqlite3_stmt */
 };
-
-/* clang-format off */
-static const char schema[] =
-  "CREATE TABLE orchestrators ("
-  "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
-  "  guid BLOB UNIQUE,"            /* 16 bytes; NULL in row 0, the store itself */
-  "  n_reports INTEGER NOT NULL,"
-  "  mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
-  "  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,"
-  "  checksum INTEGER NOT NULL"
-  ") STRICT;"
-  "CREATE TABLE versions ("
-  "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
-  "  report INTEGER NOT NULL,"
-  "  orchestrator INTEGER REFERENCES orchestrators (id),"
-  "  name TEXT,"
-  "  size INTEGER NOT NULL, stored_size INTEGER NOT NULL, sha256 BLOB NOT NULL, seed INTEGER NOT NULL,"
-  "  saved INTEGER NOT NULL,"
-  "  mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
-  "  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,"
-  "  checksum INTEGER NOT NULL,"
-  "  CHECK ((orchestrator IS NULL) = (name IS NULL))"
-  ") STRICT;"
-  "CREATE UNIQUE INDEX versions_by_name ON versions (orchestrator, name) WHERE orchestrator IS NOT NULL;"
-  "CREATE INDEX versions_by_report ON versions (report);"
-  "CREATE INDEX versions_unnamed ON versions (id) WHERE orchestrator IS NULL;"
-  "CREATE TABLE chunks ("
-  "  id INTEGER PRIMARY KEY,"
-  "  data BLOB NOT NULL"
-  ") STRICT;"
-  "CREATE TABLE parts ("
-  "  version INTEGER NOT NULL REFERENCES versions (id) DEFERRABLE INITIALLY DEFERRED,"
-  "  number INTEGER NOT NULL,"
-  "  chunk INTEGER NOT NULL,"      /* chunks.id; 0 is a hole */
-  "  stored_size INTEGER NOT NULL,"
-  "  checksum INTEGER NOT NULL,"
-  "  PRIMARY KEY (version, number)"
-  ") WITHOUT ROWID, STRICT;";
-/* clang-format on */
 
 static void
 finalize (gpointer stmt)
@@ -124,96 +85,13 @@ cau_db_set_error (CauDb *self, GError **error)
   set_error_from (self->handle, error);
 }
 
-static gboolean
-db_exec (CauDb *self, const char *sql, GError **error)
+gboolean
+cau_db_exec (CauDb *self, const char *sql, GError **error)
 {
   if (sqlite3_exec (self->handle, sql, NULL, NULL, NULL) == SQLITE_OK)
     return TRUE;
   cau_db_set_error (self, error);
   return FALSE;
-}
-
-static gboolean
-db_get_pragma (CauDb *self, const char *sql, gint64 *value, GError **error)
-{
-  sqlite3_stmt *stmt = NULL;
-  gboolean      ok = FALSE;
-
-  if (sqlite3_prepare_v2 (self->handle, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step (stmt) == SQLITE_ROW)
-    {
-      *value = sqlite3_column_int64 (stmt, 0);
-      ok = TRUE;
-    }
-  else
-    cau_db_set_error (self, error);
-  sqlite3_finalize (stmt);
-  return ok;
-}
-
-/* Makes the tables unless another process was faster. */
-static gboolean
-db_create (CauDb *self, GError **error)
-{
-  g_autofree char *head =
-    g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", CAU_DB_APPLICATION_ID, CAU_DB_FORMAT);
-  gint64 tables;
-
-  /* The page size and auto_vacuum are settled by the first page that is written. */
-  if (!db_exec (self, "PRAGMA page_size=" G_STRINGIFY (CAU_DB_PAGE_SIZE) "; PRAGMA auto_vacuum=INCREMENTAL;"
-                                                                         "PRAGMA journal_mode=WAL",
-                                                       error)
-                || !db_exec (self, "BEGIN IMMEDIATE", error))
-    return FALSE;
-  if (!db_get_pragma (self, "SELECT count(*) FROM sqlite_schema", &tables, error))
-    goto rollback;
-  if (tables == 0)
-    {
-      CauOrchestratorInfo root = { .attributes = { .mode = 0755, .uid = getuid (), .gid = getgid () } };
-
-      root.attributes.atime = root.attributes.mtime = root.attributes.ctime = cau_datetime_now () * 1000;
-      if (!db_exec (self, head, error) || !db_exec (self, schema, error)
-          || !cau_row_insert_orchestrator (self, &root, TRUE, error))
-        goto rollback;
-    }
-  return db_exec (self, "COMMIT", error);
-
-rollback:
-  sqlite3_exec (self->handle, "ROLLBACK", NULL, NULL, NULL);
-  return FALSE;
-}
-
-/* Whether the file is a store that this library understands. */
-static gboolean
-db_check (CauDb *self, CauDbMode mode, GError **error)
-{
-  gint64 application_id, format, tables;
-
-  if (!db_get_pragma (self, "PRAGMA application_id", &application_id, error)
-      || !db_get_pragma (self, "PRAGMA user_version", &format, error)
-      || !db_get_pragma (self, "SELECT count(*) FROM sqlite_schema", &tables, error))
-    return FALSE;
-  if (tables == 0 && application_id == 0 && mode == CAU_DB_CREATE)
-    return db_create (self, error) && db_check (self, CAU_DB_WRITE, error);
-  if (application_id != CAU_DB_APPLICATION_ID)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE,
-                   "%s is an SQLite database but not a report store; name another file", self->path);
-      return FALSE;
-    }
-  if (format > CAU_DB_FORMAT)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_FORMAT,
-                   "%s has store format %" G_GINT64_FORMAT ", this program knows formats up to %d; use a newer caufs",
-                   self->path, format, CAU_DB_FORMAT);
-      return FALSE;
-    }
-  if (format < 1)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
-                   "%s is damaged: its header gives store format %" G_GINT64_FORMAT, self->path, format);
-      return FALSE;
-    }
-  return TRUE;
 }
 
 static gboolean
@@ -224,11 +102,12 @@ db_configure (CauDb *self, CauDbMode mode, GError **error)
   /* trusted_schema and cell_size_check: the file may have been damaged, or made, by anybody. Debian builds SQLite
    * to overwrite what is deleted, which on a full disk takes as much room in the WAL as it gives. Checkpoints are made by the
    * writer after it has answered, not by COMMIT. */
-  return db_exec (self, cache, error) && db_exec (self, "PRAGMA trusted_schema=OFF", error)
-         && db_exec (self, "PRAGMA cell_size_check=ON", error) && db_exec (self, "PRAGMA foreign_keys=ON", error)
-         && db_exec (self, "PRAGMA secure_delete=OFF", error) && db_exec (self, "PRAGMA temp_store=MEMORY", error)
-         && (mode == CAU_DB_READ_ONLY || db_exec (self, "PRAGMA synchronous=FULL", error))
-         && (mode == CAU_DB_READ_ONLY || db_exec (self, "PRAGMA wal_autocheckpoint=0", error));
+  return cau_db_exec (self, cache, error) && cau_db_exec (self, "PRAGMA trusted_schema=OFF", error)
+         && cau_db_exec (self, "PRAGMA cell_size_check=ON", error)
+         && cau_db_exec (self, "PRAGMA foreign_keys=ON", error) && cau_db_exec (self, "PRAGMA secure_delete=OFF", error)
+         && cau_db_exec (self, "PRAGMA temp_store=MEMORY", error)
+         && (mode == CAU_DB_READ_ONLY || cau_db_exec (self, "PRAGMA synchronous=FULL", error))
+         && (mode == CAU_DB_READ_ONLY || cau_db_exec (self, "PRAGMA wal_autocheckpoint=0", error));
 }
 
 static int
@@ -276,7 +155,7 @@ cau_db_open (const char *path, CauDbMode mode, GError **error)
     }
   sqlite3_extended_result_codes (self->handle, 1);
   sqlite3_busy_timeout (self->handle, DB_BUSY_TIMEOUT_MS);
-  if (db_configure (self, mode, &local) && db_check (self, mode, &local))
+  if (db_configure (self, mode, &local) && cau_schema_check (self, mode, &local))
     return g_steal_pointer (&self);
   if (sqlite3_errcode (self->handle) == SQLITE_NOTADB)
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is not a report store; name another file",

@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 /* "CAUr", in the file's header at offset 68. */
 #define CAU_DB_APPLICATION_ID 0x43415572
 
-/* user_version: the version of the store format, docs/store-format.md. 1: the first. */
-#define CAU_DB_FORMAT 1
+/* user_version: the version of the store format, docs/store-format.md. */
+#define CAU_DB_FORMAT 2
 
 /* Bytes of a page, in every store of this format. */
 #define CAU_DB_PAGE_SIZE 4096
@@ -43,6 +43,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStmt, cau_stmt_reset)
 
 /* One step. TRUE: a row is there, or *@done was set. FALSE: @error was. */
 gboolean cau_stmt_step (CauStmt *stmt, gboolean *done, GError **error);
+
+/* Runs statements that are needed once. */
+gboolean cau_db_exec (CauDb *self, const char *sql, GError **error);
 
 /* Runs a statement that gives no rows. */
 gboolean cau_db_run (CauDb *self, GError **error, const char *sql, const char *format, ...);

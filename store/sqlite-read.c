@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
+#include "sqlite-chunks.h"
 #include "sqlite-rows.h"
 
 #include <errno.h>
@@ -58,7 +59,9 @@ cau_sqlite_lookup_current (CauDb *db, guint64 report, CauReportInfo *info, gbool
 {
   g_autoptr (CauStmt) stmt = cau_db_bind (db, error,
                                           "SELECT " CAU_VERSION_COLUMNS " FROM versions"
-                                          " WHERE report = ?1 AND orchestrator IS NOT NULL",
+                                          " WHERE id = ?1 AND report = ?1 AND orchestrator IS NOT NULL"
+                                          " UNION ALL SELECT " CAU_VERSION_COLUMNS " FROM versions"
+                                          " WHERE report = ?1 AND report <> id AND orchestrator IS NOT NULL LIMIT 1",
                                           "i", (gint64) report);
 
   return stmt != NULL && get_version_row (stmt, info, found, error);
@@ -196,52 +199,12 @@ cau_sqlite_get_version (CauBackend *backend, guint64 version, CauReportInfo *inf
   return found;
 }
 
-static gboolean
-get_chunk_data (CauDb *db, gint64 id, CauStoredChunk *chunk, GError **error)
-{
-  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT data FROM chunks WHERE id = ?1", "i", id);
-  gboolean done;
-
-  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
-    return FALSE;
-  if (done)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
-                   "chunk %" G_GUINT64_FORMAT " is damaged: its bytes are missing", chunk->number);
-      return FALSE;
-    }
-  chunk->data = g_bytes_new (sqlite3_column_blob (stmt, 0), (gsize) sqlite3_column_bytes (stmt, 0));
-  return TRUE;
-}
-
 gboolean
 cau_sqlite_get_chunk (CauBackend *backend, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error)
 {
   g_auto (CauLease) lease = { 0 };
-  g_autoptr (CauStmt) stmt = NULL;
-  gboolean done;
-  gint64   id;
 
-  if (!cau_lease_take (&lease, backend, error))
-    return FALSE;
-  stmt = cau_db_bind (lease.db, error, "SELECT chunk, checksum FROM parts WHERE version = ?1 AND number = ?2", "ii",
-                      (gint64) version, (gint64) number);
-  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
-    return FALSE;
-  if (done)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND,
-                   "version %" G_GUINT64_FORMAT " has no chunk %" G_GUINT64_FORMAT, version, number);
-      return FALSE;
-    }
-  id = sqlite3_column_int64 (stmt, 0);
-  chunk->number = number;
-  chunk->checksum = (guint64) sqlite3_column_int64 (stmt, 1);
-  chunk->data = NULL;
-  /* Whether it is one, its checksum says. */
-  if (id == 0)
-    return TRUE;
-  return get_chunk_data (lease.db, id, chunk, error);
+  return cau_lease_take (&lease, backend, error) && cau_chunks_get (lease.db, version, number, chunk, error);
 }
 
 static gboolean

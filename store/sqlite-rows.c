@@ -129,8 +129,8 @@ cau_row_insert_orchestrator (CauDb *db, CauOrchestratorInfo *info, gboolean is_r
   /* The id is part of the checksum and known after the row is there. */
   if (!cau_db_run (
         db, error,
-        "INSERT INTO orchestrators (id, guid, n_reports, mode, uid, gid, atime, mtime, ctime, checksum)"
-        " VALUES (CASE WHEN ?1 THEN 0 END, CASE WHEN ?1 THEN NULL ELSE ?2 END, 0, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+        "INSERT INTO orchestrators (id, guid, n_reports, last_version, mode, uid, gid, atime, mtime, ctime, checksum)"
+        " VALUES (CASE WHEN ?1 THEN 0 END, CASE WHEN ?1 THEN NULL ELSE ?2 END, 0, 0, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
         "ibiiiiii", (gint64) is_root, info->guid.bytes, sizeof info->guid.bytes, (gint64) a->mode, (gint64) a->uid,
         (gint64) a->gid, a->atime, a->mtime, a->ctime))
     return FALSE;
@@ -156,12 +156,19 @@ put_version (CauDb *db, const char *sql, const CauReportInfo *info, GError **err
 gboolean
 cau_row_next_version (CauDb *db, guint64 *version, GError **error)
 {
-  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT seq FROM sqlite_sequence WHERE name = 'versions'", "");
+  g_autoptr (CauStmt) stmt = cau_db_bind (
+    db, error, "UPDATE orchestrators SET last_version = last_version + 1 WHERE id = 0 RETURNING last_version", "");
   gboolean done;
 
   if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
     return FALSE;
-  *version = done ? 1 : column_u64 (stmt, 0) + 1;
+  if (done)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT, "%s is damaged: the record of the store is missing",
+                   sqlite3_db_filename (cau_db_get_handle (db), "main"));
+      return FALSE;
+    }
+  *version = column_u64 (stmt, 0);
   return TRUE;
 }
 

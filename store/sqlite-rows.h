@@ -20,7 +20,7 @@ gboolean cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error
 /* @info->id is set to the new row's unless @is_root, the row 0. */
 gboolean cau_row_insert_orchestrator (CauDb *db, CauOrchestratorInfo *info, gboolean is_root, GError **error);
 
-/* The id of the next version: one more than any ever was. It is part of a row's checksum, so it is needed first. */
+/* Takes the id of the next version: one more than any ever was. It is part of a row's checksum, so it is needed first. */
 gboolean cau_row_next_version (CauDb *db, guint64 *version, GError **error);
 
 /* Writes the row of info->version, which must be new, or must exist. One with orchestrator 0 has no name. */

@@ -151,10 +151,13 @@ note_damage (CauWriter *self)
                    self->sqlite->path, sqlite3_errmsg (handle));
 }
 
-/* Applies @op so that its failure leaves no trace. FALSE: the transaction itself is lost. */
+/* Applies @op so that its failure leaves no trace. FALSE: the transaction itself is lost; it must be for one that is @alone
+ * in it. */
 static gboolean
-apply_one (CauWriter *self, CauOp *op)
+apply_one (CauWriter *self, CauOp *op, gboolean alone)
 {
+  if (alone)
+    return cau_sqlite_apply (self->sqlite, self->db, op, &op->error);
   if (!cau_db_run (self->db, &op->error, "SAVEPOINT op", ""))
     return FALSE;
   if (!cau_sqlite_apply (self->sqlite, self->db, op, &op->error))
@@ -216,7 +219,7 @@ run_transaction (CauWriter *self, GQueue *batch, GError **error)
   if (!begin (self, batch_is_durable (batch), error))
     return FALSE;
   for (l = batch->head; l != NULL; l = l->next)
-    if (!apply_one (self, l->data))
+    if (!apply_one (self, l->data, batch->length == 1))
       break;
   if (l == NULL && reserve (self, error) && cau_db_run (self->db, error, "COMMIT", ""))
     return TRUE;
@@ -242,6 +245,15 @@ settle_batch (CauWriter *self, GQueue *batch, gboolean committed)
   cau_pins_end_collect (self->sqlite->pins);
 }
 
+/* A commit may be waiting already that relies on what was to be staged. */
+static void
+lose_stage (CauStage *stage, const GError *error)
+{
+  stage->is_lost = TRUE;
+  if (stage->failed == NULL)
+    stage->failed = g_error_copy (error);
+}
+
 static void
 finish (GQueue *batch)
 {
@@ -252,7 +264,7 @@ finish (GQueue *batch)
       CauOp *op = link->data;
 
       if (op->kind == CAU_OP_STAGE && op->error != NULL)
-        ((CauStageOp *) op)->stage->is_lost = TRUE;
+        lose_stage (((CauStageOp *) op)->stage, op->error);
       op->done (op);
     }
 }

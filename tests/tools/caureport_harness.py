@@ -151,9 +151,10 @@ class StoreTest(unittest.TestCase):
 
     def sql(self, statement):
         database = sqlite3.connect(self.store)
-        database.execute(statement)
+        rows = database.execute(statement).fetchall()
         database.commit()
         database.close()
+        return rows
 
 
 if __name__ == "__main__":

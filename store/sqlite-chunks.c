@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "sqlite-chunks.h"
+
+/* Numbers of chunks are below 2^23 (CAU_REPORT_SIZE_MAX), so the ids of a version's own are those from FIRST on. */
+#define NUMBERS "8388608"
+#define FIRST(version) "(" version " * " NUMBERS ")"
+#define OWN(version) "chunks.id >= " FIRST (version) " AND chunks.id < " FIRST (version) " + " NUMBERS
+
+G_STATIC_ASSERT (CAU_REPORT_SIZE_MAX / CAU_STORED_CHUNK_SIZE == 8388608);
+
+static gboolean
+insert_chunk (CauDb *db, guint64 version, const CauStoredChunk *chunk, GError **error)
+{
+  gsize       size = 0;
+  const void *data = chunk->data != NULL ? g_bytes_get_data (chunk->data, &size) : NULL;
+
+  return cau_db_run (db, error, "REPLACE INTO chunks (id, checksum, data) VALUES (" FIRST ("?1") " + ?2, ?3, ?4)",
+                     "iiib", (gint64) version, (gint64) chunk->number, (gint64) chunk->checksum, data, size);
+}
+
+gboolean
+cau_chunks_insert (CauDb *db, guint64 version, const GPtrArray *chunks, GError **error)
+{
+  for (guint i = 0; chunks != NULL && i < chunks->len; i++)
+    if (!insert_chunk (db, version, g_ptr_array_index (chunks, i), error))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+cau_chunks_forget (CauDb *db, guint64 version, guint64 from, GError **error)
+{
+  return cau_db_run (db, error, "DELETE FROM chunks WHERE " OWN ("?1") " AND chunks.id >= " FIRST ("?1") " + ?2", "ii",
+                     (gint64) version, (gint64) from);
+}
+
+gboolean
+cau_chunks_inherit (CauDb *db, guint64 version, guint64 base, guint64 end, GError **error)
+{
+  return cau_db_run (
+    db, error,
+    "INSERT INTO inherited (version, number, chunk)"
+    " SELECT ?1, number, chunk FROM"
+    "  (SELECT chunks.id - " FIRST (
+      "?2") " AS number, chunks.id AS chunk FROM chunks"
+            "    WHERE chunks.id >= " FIRST ("?2") " AND chunks.id < " FIRST (
+              "?2") " + ?3"
+                    "   UNION ALL SELECT number, chunk FROM inherited WHERE version = ?2 AND number < ?3)"
+                    " WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.id = " FIRST ("?1") " + number)",
+    "iii", (gint64) version, (gint64) base, (gint64) end);
+}
+
+gboolean
+cau_chunks_measure (CauDb *db, CauReportInfo *info, GError **error)
+{
+  /* No number is twice among them: what has an own chunk does not inherit it. */
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error,
+                 "SELECT count(*), coalesce(max(number) + 1, 0), total(stored_size) FROM"
+                 " (SELECT chunks.id - " FIRST ("?1") " AS number, coalesce(length(data), 0) AS stored_size"
+                                                      "   FROM chunks WHERE " OWN (
+                                                        "?1") "  UNION ALL SELECT number, coalesce(length(data), 0) "
+                                                              "FROM inherited JOIN chunks ON chunks.id = chunk"
+                                                              "   WHERE inherited.version = ?1)",
+                 "i", (gint64) info->version);
+  gboolean done;
+  guint64  wanted = cau_stored_chunks (info->size);
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  if ((guint64) sqlite3_column_int64 (stmt, 0) != wanted || (guint64) sqlite3_column_int64 (stmt, 1) != wanted)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "the upload is not whole: of %" G_GUINT64_FORMAT " chunks %" G_GINT64_FORMAT " are there", wanted,
+                   (gint64) sqlite3_column_int64 (stmt, 0));
+      return FALSE;
+    }
+  info->stored_size = (guint64) sqlite3_column_int64 (stmt, 2);
+  info->n_chunks = wanted;
+  return TRUE;
+}
+
+static void
+fill (CauStmt *stmt, guint64 number, CauStoredChunk *chunk)
+{
+  chunk->number = number;
+  chunk->checksum = (guint64) sqlite3_column_int64 (stmt, 0);
+  chunk->data = NULL;
+  /* Whether it is a hole, its checksum says. */
+  if (sqlite3_column_type (stmt, 1) != SQLITE_NULL)
+    chunk->data = g_bytes_new (sqlite3_column_blob (stmt, 1), (gsize) sqlite3_column_bytes (stmt, 1));
+}
+
+static gboolean
+get_inherited (CauDb *db, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error)
+{
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error,
+                 "SELECT checksum, data, chunks.id FROM inherited LEFT JOIN chunks ON chunks.id = chunk"
+                 " WHERE version = ?1 AND number = ?2",
+                 "ii", (gint64) version, (gint64) number);
+  gboolean done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  if (done)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND,
+                   "version %" G_GUINT64_FORMAT " has no chunk %" G_GUINT64_FORMAT, version, number);
+      return FALSE;
+    }
+  if (sqlite3_column_type (stmt, 2) == SQLITE_NULL)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "chunk %" G_GUINT64_FORMAT " is damaged: its bytes are missing", number);
+      return FALSE;
+    }
+  fill (stmt, number, chunk);
+  return TRUE;
+}
+
+gboolean
+cau_chunks_get (CauDb *db, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error)
+{
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error, "SELECT checksum, data FROM chunks WHERE id = " FIRST ("?1") " + ?2", "ii",
+                 (gint64) version, (gint64) number);
+  gboolean done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  if (done)
+    return get_inherited (db, version, number, chunk, error);
+  fill (stmt, number, chunk);
+  return TRUE;
+}
+
+/* ---- deleting ---- */
+
+/* The versions of the report ?2 but for ?1. The first one's id is the report's. */
+#define OTHERS \
+  "(SELECT id FROM versions WHERE id = ?2 AND id <> ?1" \
+  " UNION ALL SELECT id FROM versions WHERE report = ?2 AND report <> id AND id <> ?1)"
+
+static gboolean
+has_others (CauDb *db, const CauReportInfo *info, gboolean *result, GError **error)
+{
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error, "SELECT 1 FROM " OTHERS " LIMIT 1", "ii", (gint64) info->version, (gint64) info->report);
+  gboolean done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  *result = !done;
+  return TRUE;
+}
+
+static gboolean
+run (CauDb *db, const char *sql, const CauReportInfo *info, GError **error)
+{
+  return cau_db_run (db, error, sql, "ii", (gint64) info->version, (gint64) info->report);
+}
+
+gboolean
+cau_chunks_delete (CauDb *db, const CauReportInfo *info, GError **error)
+{
+  gboolean shared;
+
+  if (!has_others (db, info, &shared, error))
+    return FALSE;
+  if (!shared)
+    return cau_chunks_forget (db, info->version, 0, error)
+           && run (db, "DELETE FROM chunks WHERE id IN (SELECT chunk FROM inherited WHERE version = ?1)", info, error)
+           && run (db, "DELETE FROM inherited WHERE version = ?1", info, error);
+  /* A shared chunk has the same number in each version. One that was inherited goes when its first owner has gone. */
+  return run (db,
+              "DELETE FROM chunks WHERE " OWN (
+                "?1") " AND NOT EXISTS (SELECT 1 FROM " OTHERS " AS other"
+                      " JOIN inherited ON inherited.version = other.id AND inherited.number = chunks.id - " FIRST (
+                        "?1") " WHERE inherited.chunk = chunks.id)",
+              info, error)
+         && run (db,
+                 "DELETE FROM chunks WHERE id IN (SELECT mine.chunk FROM inherited AS mine WHERE mine.version = ?1"
+                 " AND NOT EXISTS (SELECT 1 FROM " OTHERS " AS other WHERE other.id = mine.chunk / " NUMBERS
+                 "  OR EXISTS (SELECT 1 FROM inherited AS theirs WHERE theirs.version = other.id"
+                 "   AND theirs.number = mine.number AND theirs.chunk = mine.chunk)))",
+                 info, error)
+         && run (db, "DELETE FROM inherited WHERE version = ?1", info, error);
+}
