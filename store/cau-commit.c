@@ -16,7 +16,7 @@ finish_commit (CauUpload *self, const GError *error)
   self->busy = FALSE;
   if (finished != NULL)
     *finished = TRUE;
-  g_cond_broadcast (&self->cond);
+  cau_upload_wake_locked (self);
   g_mutex_unlock (&self->lock);
   if (finished == NULL)
     cau_upload_unref (self);
@@ -235,7 +235,7 @@ cau_upload_commit (CauUpload *self, CauReportInfo *info, GError **error)
   start_commit (self, take_result, &result, &finished);
   g_mutex_lock (&self->lock);
   while (!finished)
-    g_cond_wait (&self->cond, &self->lock);
+    cau_upload_wait_locked (self);
   g_mutex_unlock (&self->lock);
   if (result.error == NULL)
     return TRUE;

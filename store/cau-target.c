@@ -24,6 +24,7 @@ struct _CauTargets
 {
   GMutex      lock;      /* guards the tables and every target; nothing is waited for under it but cond */
   GCond       cond;      /* held or committing became less */
+  guint       n_waiting; /* on cond: waking nobody is a system call too (GLib 2.74) */
   GHashTable *by_name;   /* Key -> CauTarget: never saved, not removed */
   GHashTable *by_report; /* report -> the number of targets, in a pointer */
 };
@@ -65,6 +66,21 @@ cau_targets_free (CauTargets *self)
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   g_free (self);
+}
+
+static void
+wait_locked (CauTargets *self)
+{
+  self->n_waiting++;
+  g_cond_wait (&self->cond, &self->lock);
+  self->n_waiting--;
+}
+
+static void
+wake_locked (CauTargets *self)
+{
+  if (self->n_waiting > 0)
+    g_cond_broadcast (&self->cond);
 }
 
 static CauTarget *
@@ -195,7 +211,7 @@ cau_target_begin_commit (CauTarget *self, CauReportInfo *info)
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
 
   while (self->held)
-    g_cond_wait (&self->targets->cond, &self->targets->lock);
+    wait_locked (self->targets);
   if (self->removed)
     return FALSE;
   self->committing++;
@@ -218,7 +234,7 @@ cau_target_end_commit (CauTarget *self, guint64 report)
       self->report = report;
       list_locked (self);
     }
-  g_cond_broadcast (&self->targets->cond);
+  wake_locked (self->targets);
 }
 
 guint64
@@ -279,7 +295,7 @@ cau_targets_hold (CauTargets *self, guint64 id, const char *name, guint64 new_id
       if ((pair->from == NULL || (!pair->from->held && pair->from->committing == 0))
           && (pair->to == NULL || (!pair->to->held && pair->to->committing == 0)))
         break;
-      g_cond_wait (&self->cond, &self->lock);
+      wait_locked (self);
     }
   for (guint i = 0; i < 2; i++)
     {
@@ -335,5 +351,5 @@ cau_targets_release (CauTargets *self, CauTargetPair *pair, CauTargetsChange cha
           unref_locked (target);
         }
     }
-  g_cond_broadcast (&self->cond);
+  wake_locked (self);
 }

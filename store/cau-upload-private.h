@@ -18,6 +18,7 @@ struct _CauUpload
    * begins on one thread and ends on another. Whoever holds it owns staging, append_only and op. */
   GMutex           lock; /* guards busy and what follows down to the next comment */
   GCond            cond;
+  guint            n_waiting; /* on cond: waking nobody is a system call too (GLib 2.74) */
   gboolean         busy;
   gboolean         dirty;
   gboolean         committed;
@@ -38,6 +39,10 @@ struct _CauUpload
 
   GArray *put_ends; /* cau-put.c's */
 };
+
+/* Waits for a change of what the lock guards; tells of one. */
+void cau_upload_wait_locked (CauUpload *self);
+void cau_upload_wake_locked (CauUpload *self);
 
 /* Waits for the gate and takes it. */
 void cau_upload_enter (CauUpload *self);

@@ -4,11 +4,26 @@
 #include <string.h>
 
 void
+cau_upload_wait_locked (CauUpload *self)
+{
+  self->n_waiting++;
+  g_cond_wait (&self->cond, &self->lock);
+  self->n_waiting--;
+}
+
+void
+cau_upload_wake_locked (CauUpload *self)
+{
+  if (self->n_waiting > 0)
+    g_cond_broadcast (&self->cond);
+}
+
+void
 cau_upload_enter (CauUpload *self)
 {
   g_mutex_lock (&self->lock);
   while (self->busy)
-    g_cond_wait (&self->cond, &self->lock);
+    cau_upload_wait_locked (self);
   self->busy = TRUE;
   g_mutex_unlock (&self->lock);
 }
@@ -18,7 +33,7 @@ leave (CauUpload *self)
 {
   g_mutex_lock (&self->lock);
   self->busy = FALSE;
-  g_cond_broadcast (&self->cond);
+  cau_upload_wake_locked (self);
   g_mutex_unlock (&self->lock);
 }
 

@@ -190,6 +190,7 @@ reserve (CauWriter *self, GError **error)
 
   if (size <= self->reserved)
     return TRUE;
+  size += GROW_BYTES - size % GROW_BYTES; /* the file grows by such steps anyway */
   if (sqlite3_file_control (cau_db_get_handle (self->db), "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE, "%s: no space left for the store",
