@@ -3,10 +3,19 @@
 
 static GPrivate is_store_thread;
 
-void
+gboolean
 cau_backend_enter_thread (void)
 {
+  gboolean was_inside = cau_backend_is_thread ();
+
   g_private_set (&is_store_thread, GINT_TO_POINTER (TRUE));
+  return was_inside;
+}
+
+void
+cau_backend_leave_thread (void)
+{
+  g_private_set (&is_store_thread, NULL);
 }
 
 gboolean

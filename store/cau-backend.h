@@ -5,10 +5,10 @@
  * checksums of content, uploads, readers) is written once, above it.
  *
  * Reads are plain calls: any thread, may wait for the disk, see a state that was committed.
- * Changes are operations (CauOp) handed in by submit(): it queues them and returns; each is done whole
- * or not at all, those of one submitting thread in their order, and finishes by one call of its
- * done() from a thread of the backend. An operation marked durable is on stable storage by then.
- * The backend may do many in one step. done() must not wait for the backend, and may free the operation. */
+ * Changes are operations (CauOp) handed in by submit(): each is done whole or not at all, those of one submitting
+ * thread in their order, and finishes by one call of its done(), from any thread that is inside the backend. An operation
+ * marked durable is on stable storage by then; submitting one may take as long as that, and do others' too. The
+ * backend may do many in one step. done() must not wait for the backend, and may free the operation. */
 
 #include "cau-store.h"
 
@@ -181,8 +181,9 @@ void cau_attributes_merge (CauAttributes *to, CauAttributeMask mask, const CauAt
 void cau_stored_chunk_free (CauStoredChunk *chunk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStoredChunk, cau_stored_chunk_free)
 
-/* Marks the calling thread, for its life, as one that closing a store waits for. */
-void cau_backend_enter_thread (void);
+/* Mark the calling thread as one that closing a store waits for, until it leaves or ends. Returns: whether it was marked. */
+gboolean cau_backend_enter_thread (void);
+void     cau_backend_leave_thread (void);
 
 /* Whether the caller is on such a thread. */
 gboolean cau_backend_is_thread (void);

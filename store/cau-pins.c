@@ -19,7 +19,7 @@ struct _CauPins
   int         collect_fd; /* holds the exclusive ones: a lock never conflicts within one description */
   GMutex      lock;       /* guards table, and the order of the locks on fd with it */
   GHashTable *table;      /* version -> Pin */
-  gboolean    collecting; /* the collecting thread's: there may be locks on collect_fd */
+  gboolean    collecting; /* of the one who collects: there may be locks on collect_fd */
 };
 
 static gboolean

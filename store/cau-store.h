@@ -316,7 +316,8 @@ gboolean cau_upload_commit (CauUpload *self, CauReportInfo *info, GError **error
  * cau_upload_get_state(), ref and unref. */
 typedef void (*CauCommitCallback) (CauUpload *upload, const GError *error, gpointer user_data);
 
-/* As above, without waiting: closes that come together share one write to stable storage. */
+/* As above, but when others are being committed already it does not wait for them: those that come together share one
+ * write to stable storage. */
 void cau_upload_commit_async (CauUpload *self, CauCommitCallback callback, gpointer user_data);
 
 /* Throws away what was not committed; later writes fail with INVALID. Dropping the last reference

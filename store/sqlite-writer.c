@@ -6,6 +6,10 @@
 /* Group commit. Operations that arrive while a transaction is written to stable storage wait in the queue, and then
  * share the next one: with N writers closing at once the disk is waited for about once in N closes.
  *
+ * Whoever runs a transaction has the turn. A thread that submits a durable operation takes it when it is free, since waking
+ * another thread to wait for the disk in its place would take longer, and goes on while others queue up behind it. The writer
+ * thread takes it for all else: what need not be waited for, checkpoints, garbage.
+ *
  * A transaction that nobody must be able to rely on yet (chunks staged for an upload) is not synced: the sync of the next
  * durable one covers it, since the WAL is written in order. */
 
@@ -29,19 +33,23 @@
 struct _CauWriter
 {
   CauSqlite *sqlite;
-  CauDb     *db; /* the writer thread's alone after start */
   GThread   *thread;
-  GMutex     lock; /* guards queue, stop, collect */
-  GCond      cond;
+  GMutex     lock;  /* guards queue, stop, collect, has_turn, is_due */
+  GCond      cond;  /* the writer thread's */
   GQueue     queue; /* of CauOp, by their links */
   gboolean   stop;
-  gboolean   collect;       /* a pinned version was let go that the collector wanted */
-  gboolean   durable;       /* the writer thread's: what synchronous is */
-  gint64     reserved;      /* the writer thread's: bytes of the database file that are surely there */
-  int        wal_pages;     /* the writer thread's */
-  gboolean   may_shrink;    /* the writer thread's: free pages may have come since the last look */
-  GError    *damaged;       /* the writer thread's: why nothing is changed any more */
+  gboolean   collect;       /* a pinned version was let go that the collector wanted, or it is time to look */
+  gboolean   has_turn;      /* somebody has the turn */
+  gboolean   is_due;        /* the writer thread has to look after the files */
   gint       max_pages_set; /* atomic; pages, 0: none */
+
+  /* Of the one who has the turn. */
+  CauDb   *db;
+  gboolean durable;  /* what synchronous is */
+  gint64   reserved; /* bytes of the database file that are surely there */
+  int      wal_pages;
+  gboolean may_shrink; /* free pages may have come since the last look */
+  GError  *damaged;    /* why nothing is changed any more */
 };
 
 static int
@@ -72,17 +80,11 @@ op_bytes (const CauOp *op)
   return total;
 }
 
-/* Waits for work. FALSE: there is none, and the writer shall end. An empty batch: look for garbage. */
-static gboolean
-take_batch (CauWriter *self, GQueue *batch, gboolean *collect)
+static void
+pop_batch_locked (CauWriter *self, GQueue *batch)
 {
-  gint64 until = g_get_monotonic_time () + COLLECT_INTERVAL_US;
-  gsize  bytes = 0;
+  gsize bytes = 0;
 
-  g_mutex_lock (&self->lock);
-  *collect = FALSE;
-  while (self->queue.length == 0 && !self->stop && !self->collect && !*collect)
-    *collect = !g_cond_wait_until (&self->cond, &self->lock, until);
   while (self->queue.length > 0 && batch->length < BATCH_MAX_OPS && bytes < BATCH_MAX_BYTES)
     {
       GList *link = g_queue_pop_head_link (&self->queue);
@@ -90,11 +92,39 @@ take_batch (CauWriter *self, GQueue *batch, gboolean *collect)
       bytes += op_bytes (link->data);
       g_queue_push_tail_link (batch, link);
     }
-  *collect = *collect || (self->collect && batch->length == 0);
+}
+
+/* Waits for work, and takes the turn. FALSE: there is none, and the writer shall end. An empty batch: look after
+ * the files, and, if *@collect, for garbage. */
+static gboolean
+take_batch (CauWriter *self, GQueue *batch, gboolean *collect)
+{
+  gint64   until = g_get_monotonic_time () + COLLECT_INTERVAL_US;
+  gboolean has_work;
+
+  g_mutex_lock (&self->lock);
+  while (self->has_turn || (self->queue.length == 0 && !self->stop && !self->collect && !self->is_due))
+    if (self->collect)
+      g_cond_wait (&self->cond, &self->lock);
+    else
+      self->collect = !g_cond_wait_until (&self->cond, &self->lock, until);
+  pop_batch_locked (self, batch);
+  *collect = batch->length == 0 && self->collect;
   if (*collect)
     self->collect = FALSE;
+  has_work = batch->length > 0 || *collect || self->is_due;
+  self->is_due = FALSE;
+  self->has_turn = has_work;
   g_mutex_unlock (&self->lock);
-  return batch->length > 0 || *collect;
+  return has_work;
+}
+
+static void
+end_turn (CauWriter *self)
+{
+  g_mutex_lock (&self->lock);
+  self->has_turn = FALSE;
+  g_mutex_unlock (&self->lock);
 }
 
 static gboolean
@@ -442,8 +472,82 @@ writer_run (gpointer data)
       checkpoint (self, CHECKPOINT_PAGES);
       shrink (self);
       checkpoint (self, CHECKPOINT_PAGES);
+      end_turn (self);
     }
   return NULL;
+}
+
+/* Takes the turn unless somebody has it. */
+static gboolean
+try_turn (CauWriter *self, GQueue *batch)
+{
+  gboolean is_ours;
+
+  g_mutex_lock (&self->lock);
+  is_ours = !self->has_turn;
+  if (is_ours)
+    {
+      self->has_turn = TRUE;
+      pop_batch_locked (self, batch);
+    }
+  g_mutex_unlock (&self->lock);
+  return is_ours;
+}
+
+/* Goes on with what came meanwhile, or gives the turn up, and wakes the writer thread if it waits for it. When this returns FALSE,
+ * @self may be gone. */
+static gboolean
+keep_turn (CauWriter *self, GQueue *batch, gboolean is_due)
+{
+  gboolean keeps;
+
+  g_mutex_lock (&self->lock);
+  self->is_due = self->is_due || is_due;
+  keeps = self->queue.length > 0 && !self->is_due;
+  if (keeps)
+    pop_batch_locked (self, batch);
+  else
+    {
+      self->has_turn = FALSE;
+      if (self->queue.length > 0 || self->is_due || self->collect || self->stop)
+        g_cond_signal (&self->cond);
+    }
+  g_mutex_unlock (&self->lock);
+  return keeps;
+}
+
+/* Removals leave free pages. */
+static gboolean
+frees_pages (const GQueue *batch)
+{
+  for (const GList *l = batch->head; l != NULL; l = l->next)
+    if (((const CauOp *) l->data)->kind != CAU_OP_COMMIT)
+      return TRUE;
+  return FALSE;
+}
+
+/* Runs what waits on the calling thread, if the turn is free. */
+static void
+run_here (CauWriter *self)
+{
+  GQueue   batch = G_QUEUE_INIT;
+  gboolean was_inside, is_due;
+
+  if (!try_turn (self, &batch))
+    return;
+  was_inside = cau_backend_enter_thread ();
+  do
+    {
+      is_due = frees_pages (&batch);
+      apply_max_size (self);
+      if (batch.length > 0)
+        run_batch (self, &batch);
+      self->may_shrink = TRUE;
+      is_due = is_due || self->wal_pages >= CHECKPOINT_PAGES;
+    }
+  while (keep_turn (self, &batch, is_due));
+  if (!was_inside)
+    cau_backend_leave_thread ();
 }
 
 CauWriter *
@@ -469,12 +573,17 @@ cau_writer_new (CauSqlite *sqlite, CauDb *db)
 void
 cau_writer_submit (CauWriter *self, CauOp *op)
 {
+  gboolean durable = op->durable;
+
   op->link.data = op;
   op->link.next = op->link.prev = NULL;
   g_mutex_lock (&self->lock);
   g_queue_push_tail_link (&self->queue, &op->link);
-  g_cond_signal (&self->cond);
+  if (!durable && !self->has_turn)
+    g_cond_signal (&self->cond);
   g_mutex_unlock (&self->lock);
+  if (durable)
+    run_here (self);
 }
 
 void
