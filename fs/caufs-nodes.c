@@ -118,7 +118,8 @@ caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_st
     }
   g_mutex_lock (&self->lock);
   node->ino = ++self->counter << TAG_BITS | TAG_WRITER;
-  node->st_ino = ticket_stat != NULL ? ticket_stat->st_ino : node->ino;
+  node->st_ino = node->ticket_stat.st_ino != 0 ? node->ticket_stat.st_ino : node->ino;
+  node->ticket_stat.st_ino = node->st_ino;
   g_hash_table_insert (self->by_ino, &node->ino, node);
   g_mutex_unlock (&self->lock);
   return node;
@@ -229,10 +230,8 @@ caufs_node_set_handle (CaufsNode *self, CaufsHandle *handle, const CauUpload *up
 {
   g_mutex_lock (&self->table->lock);
   if (self->handle == NULL)
-    {
-      self->handle = handle;
-      g_hash_table_insert (self->table->by_upload, (gpointer) upload, self);
-    }
+    self->handle = handle;
+  g_hash_table_insert (self->table->by_upload, (gpointer) upload, self);
   g_mutex_unlock (&self->table->lock);
 }
 
@@ -241,10 +240,8 @@ caufs_node_drop_handle (CaufsNode *self, CaufsHandle *handle, const CauUpload *u
 {
   g_mutex_lock (&self->table->lock);
   if (self->handle == handle)
-    {
-      self->handle = NULL;
-      g_hash_table_remove (self->table->by_upload, upload);
-    }
+    self->handle = NULL;
+  g_hash_table_remove (self->table->by_upload, upload);
   g_mutex_unlock (&self->table->lock);
 }
 

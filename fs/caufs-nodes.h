@@ -66,13 +66,13 @@ CaufsNodes *caufs_nodes_new (void);
 void caufs_nodes_free (CaufsNodes *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNodes, caufs_nodes_free)
 
-/* Makes a node, a ticket if there is a @ticket_stat, whose st_ino it shows. Returns: pinned. */
+/* Makes a node, a ticket if there is a @ticket_stat, whose st_ino it shows; its own if that is 0. Returns: pinned. */
 CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat);
 
 /* The node @ino, or NULL. Returns: pinned. */
 CaufsNode *caufs_nodes_get (CaufsNodes *self, guint64 ino);
 
-/* The node of the first handle with @upload, or NULL. Returns: pinned. */
+/* The node of the handle that has @upload, or NULL: it has none yet, or none any more. Returns: pinned. */
 CaufsNode *caufs_nodes_find_upload (CaufsNodes *self, const CauUpload *upload);
 
 CaufsNode *caufs_node_pin (CaufsNode *self);
@@ -83,10 +83,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNode, caufs_node_unpin)
 void caufs_node_add_lookup (CaufsNode *self);
 void caufs_nodes_forget (CaufsNodes *self, guint64 ino, guint64 n);
 
-/* Makes @handle, which pins the node, its first one, unless it has or had one; it is then no ticket any more. */
+/* Makes @handle, which pins the node and has @upload, one of the node's: the first, unless it has one. */
 void caufs_node_set_handle (CaufsNode *self, struct _CaufsHandle *handle, const CauUpload *upload);
 
-/* Takes @handle away from the node if it was the first. */
+/* Takes @handle and its @upload away from the node. */
 void caufs_node_drop_handle (CaufsNode *self, struct _CaufsHandle *handle, const CauUpload *upload);
 
 /* The node's first handle, or NULL. Returns: (transfer full). */

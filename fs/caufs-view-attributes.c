@@ -86,11 +86,12 @@ caufs_view_fill_upload (CaufsView *self, const CaufsNode *node, CauUpload *uploa
 
   cau_upload_get_state (upload, &state);
   memset (st, 0, sizeof *st);
-  st->st_ino = node->st_ino;
+  st->st_ino = node != NULL ? node->st_ino : 0;
   st->st_nlink = 1;
   fill_attributes (self, &state.attributes, S_IFREG, 0666, st);
   fill_sizes (state.size, state.size, st);
-  caufs_recent_note (self->recent, node->ino, st);
+  if (node != NULL)
+    caufs_recent_note (self->recent, node->ino, st);
 }
 
 /* ---- GETATTR ---- */
@@ -264,6 +265,8 @@ setattr_writer (CaufsView *self, const CaufsCaller *caller, guint64 ino, CaufsHa
     return -ESTALE;
   if (to_set & FUSE_SET_ATTR_SIZE && caufs_node_is_ticket (node))
     return caufs_view_truncate_ticket (self, caller, node, (guint64) wanted->st_size, st);
+  if (to_set & FUSE_SET_ATTR_SIZE)
+    return caufs_view_retry_name (self, caller, CAUFS_INTENT_WRITE, node->name);
   /* Not what the thread wanted the ticket for: the walk that follows must find the version. */
   caufs_intents_take (self->intents, caller->tid, CAUFS_INTENT_WRITE, 0, NULL, NULL);
   return -ESTALE;

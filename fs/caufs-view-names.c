@@ -57,18 +57,19 @@ give_ticket (CaufsView *self, const CaufsCaller *caller, guint64 id, const char 
   return 0;
 }
 
-/* An upload that was never committed: its writer's node, or a ticket for one more writer. */
+/* An upload that was never committed: its writer's node, or a ticket for one more writer. Also a ticket when the node
+ * cannot be opened again: another thread is about to make the upload's handle, or the node's first one was closed. The
+ * name is taken all the same, and who is told that it is free gets no further than a CREATE that finds it taken. */
 static int
 give_upload (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, CauUpload *upload, guint64 id,
              const char *name, struct fuse_entry_param *entry)
 {
   g_autoptr (CaufsNode) node = caufs_nodes_find_upload (self->nodes, upload);
+  g_autoptr (CaufsHandle) first = node != NULL ? caufs_node_ref_handle (node) : NULL;
   struct stat st;
 
-  if (node == NULL)
-    return -ENOENT; /* just begun, or just given up */
-  caufs_view_fill_upload (self, node, upload, &st);
-  if (for_writing)
+  caufs_view_fill_upload (self, node, first != NULL ? first->upload : upload, &st);
+  if (for_writing || first == NULL)
     return give_ticket (self, caller, id, name, &st, entry);
   memset (entry, 0, sizeof *entry);
   entry->ino = node->ino;

@@ -186,7 +186,8 @@ open_version_for_reading (CaufsView *self, const CaufsCaller *caller, guint64 ve
   return 0;
 }
 
-/* A writer's node is for its writer. Others wait for the commit, and then get the version. */
+/* A writer's node is for its writer. Others wait for the commit, and then get the version. In the second try the walk has
+ * just found the report unsaved, or the path leads straight to the node. */
 static int
 open_node_for_reading (CaufsView *self, const CaufsCaller *caller, CaufsNode *node)
 {
@@ -202,12 +203,18 @@ open_node_for_reading (CaufsView *self, const CaufsCaller *caller, CaufsNode *no
   handle = caufs_node_ref_handle (node);
   if (handle != NULL)
     cau_upload_get_state (handle->upload, &state);
-  if ((handle != NULL && !state.committed) || intent == CAUFS_INTENT_NOT_LOOKED_UP)
+  if ((handle != NULL && !state.committed) || intent != CAUFS_INTENT_NONE)
     return -EBUSY;
   return caufs_view_retry_name (self, caller, CAUFS_INTENT_READ, node->name);
 }
 
 /* ---- OPEN and CREATE ---- */
+
+static gboolean
+is_for_writing (int flags)
+{
+  return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
 
 static int
 open_version (CaufsView *self, const CaufsCaller *caller, guint64 version, gboolean for_writing, CaufsHandle **handle)
@@ -222,7 +229,7 @@ open_version (CaufsView *self, const CaufsCaller *caller, guint64 version, gbool
 int
 caufs_view_open (CaufsView *self, const CaufsCaller *caller, guint64 ino, int flags, CaufsHandle **handle)
 {
-  gboolean for_writing = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+  gboolean for_writing = is_for_writing (flags);
   g_autoptr (CaufsNode) node = NULL;
 
   switch (caufs_ino_get_kind (ino))
@@ -251,7 +258,8 @@ retry_create (CaufsView *self, const CaufsCaller *caller, guint64 orchestrator, 
 {
   if (flags & O_EXCL)
     return -EEXIST;
-  caufs_intents_note (self->intents, caller->tid, CAUFS_INTENT_WRITE, orchestrator, name);
+  caufs_intents_note (self->intents, caller->tid, is_for_writing (flags) ? CAUFS_INTENT_WRITE : CAUFS_INTENT_READ,
+                      orchestrator, name);
   return -ESTALE;
 }
 

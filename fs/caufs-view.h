@@ -67,6 +67,8 @@ void caufs_view_note_change (CaufsView *self, guint64 orchestrator);
 
 void caufs_view_fill_orchestrator (CaufsView *self, const CauOrchestratorInfo *info, struct stat *st);
 void caufs_view_fill_report (CaufsView *self, const CauReportInfo *info, struct stat *st);
+
+/* @node: (nullable): without one there is no st_ino. */
 void caufs_view_fill_upload (CaufsView *self, const CaufsNode *node, CauUpload *upload, struct stat *st);
 
 /* @timeout: how long the kernel may keep it, in seconds. */

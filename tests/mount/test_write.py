@@ -70,6 +70,26 @@ class BeforeTheCommit(harness.ReportTest):
             os.open(self.path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         self.close(fd)
 
+    def test_a_second_upload_through_a_writing_handle_leaves_the_name_taken(self):
+        fd = self.open(self.path(), NEW)
+        os.write(fd, b"one")
+        second = self.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
+        os.write(second, b"second")
+        self.assertEqual(os.stat(self.path()).st_size, 3)
+        self.assertEqual(os.stat(self.path()).st_ino, os.fstat(fd).st_ino)
+        for flags in (os.O_RDONLY, os.O_RDONLY | os.O_CREAT):
+            with self.refused(errno.EBUSY):
+                os.open(self.path(), flags, 0o644)
+        with self.refused(errno.EEXIST):
+            os.open(self.path(), NEW | os.O_EXCL, 0o644)
+        third = self.open(self.path(), NEW)
+        os.write(third, b"the third")
+        os.rename(self.path(), self.path("renamed"))
+        for writer, data in ((second, b"second"), (third, b"the third"), (fd, b"one")):
+            self.close(writer)
+            self.assertEqual(read_file(self.path("renamed")), data)
+        self.assertEqual(self.listed(), ["renamed"])
+
     def test_reads_through_the_writing_handle_see_its_own_writes(self):
         fd = self.open(self.path(), NEW_RW)
         os.write(fd, b"0123456789")
