@@ -162,18 +162,18 @@ cau_targets_join_report (CauTargets *self, guint64 report, CauUpload *upload)
   return target;
 }
 
-CauTarget *
-cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean exclusive, CauUpload *upload)
+gboolean
+cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean exclusive, CauUpload *upload,
+                       CauTarget **target)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  CauTarget    *target = find_name_locked (self, id, name);
+  CauTarget    *found = find_name_locked (self, id, name);
 
-  if (target != NULL && exclusive)
-    return NULL;
-  if (target == NULL)
-    target = target_new_locked (self, id, name, 0);
-  join_locked (target, upload);
-  return target;
+  if (found != NULL && exclusive)
+    return FALSE;
+  *target = found != NULL ? found : target_new_locked (self, id, name, 0);
+  join_locked (*target, upload);
+  return TRUE;
 }
 
 gboolean

@@ -19,10 +19,10 @@ void        cau_targets_free (CauTargets *self);
 /* A target for the saved report @report. Returns: (transfer full). */
 CauTarget *cau_targets_join_report (CauTargets *self, guint64 report, CauUpload *upload);
 
-/* The target of a name that leads to nothing yet; it is made when no upload has it.
- * @exclusive: NULL in that case that one has. Returns: (transfer full). */
-CauTarget *cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean exclusive,
-                                  CauUpload *upload);
+/* The target of a name that leads to nothing yet; it is made when no upload has it. *@target, (out) (transfer full), is
+ * set before cau_targets_find_upload() can hand out @upload. FALSE: @exclusive, and an upload has it. */
+gboolean cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean exclusive, CauUpload *upload,
+                                CauTarget **target);
 
 /* Drops a reference of @upload, counted by @ref_count. TRUE: it was the last, and @upload has left the target, so
  * that cau_targets_find_upload() cannot hand it out again in between. */

@@ -138,8 +138,7 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
     }
 
   upload = upload_new (self, flags, attributes, NULL);
-  upload->target = cau_targets_join_name (self->targets, id, name, (flags & CAU_UPLOAD_EXCLUSIVE) != 0, upload);
-  if (upload->target == NULL)
+  if (!cau_targets_join_name (self->targets, id, name, (flags & CAU_UPLOAD_EXCLUSIVE) != 0, upload, &upload->target))
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s is being written already", name);
       upload_free (upload);
