@@ -260,13 +260,14 @@ typedef enum
   CAU_UPLOAD_TRUNCATE = 1 << 0,   /* start empty; else from the bytes that the report has now */
   CAU_UPLOAD_EXCLUSIVE = 1 << 1,  /* EXISTS when the name is taken, by an upload of this process too */
   CAU_UPLOAD_NO_REPLACE = 1 << 2, /* worm: may only make the report, once; REFUSED else */
+  CAU_UPLOAD_EXISTING = 1 << 3,   /* may only change a report that is saved; NOT_FOUND else */
 } CauUploadFlags;
 
 /* Begins an upload of the report @name of the orchestrator @id. Nothing is seen of it before its
  * commit, and with no commit nothing is saved. It belongs to the report, not to the name: renamed
  * meanwhile, the commit goes to the new name; removed or replaced by a rename, it saves nothing.
  * @attributes: mode, uid and gid for a report that is new; a replaced one keeps its own.
- * Returns: (transfer full). Errors: NOT_FOUND (the orchestrator), EXISTS, REFUSED, INVALID,
+ * Returns: (transfer full). Errors: NOT_FOUND (the orchestrator, or EXISTING), EXISTS, REFUSED, INVALID,
  * NAME_TOO_LONG, READ_ONLY. */
 CauUpload *cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadFlags flags,
                                    const CauAttributes *attributes, GError **error) G_GNUC_WARN_UNUSED_RESULT;

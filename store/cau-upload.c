@@ -57,7 +57,7 @@ open_replaced (CauStore *store, guint64 id, const char *name, CauUploadFlags fla
   *reader = cau_store_get_report (store, id, name, CAU_STORED_CHUNK_SIZE, &local);
   if (*reader == NULL)
     {
-      if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+      if (!(flags & CAU_UPLOAD_EXISTING) && g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
         return TRUE;
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;

@@ -411,6 +411,23 @@ exclusive_takes_only_a_free_name (void **state)
   fixture_assert_text (f->store, f->id, "b", "");
 }
 
+static void
+existing_takes_only_a_saved_report (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (CauUpload) upload = NULL;
+  g_autoptr (CauUpload) unsaved = fixture_begin (f->store, f->id, "new", 0);
+
+  assert_begin_fails (f, "none", CAU_UPLOAD_EXISTING, CAU_STORE_ERROR_NOT_FOUND);
+  assert_null (cau_store_find_upload (f->store, f->id, "none"));
+  assert_begin_fails (f, "new", CAU_UPLOAD_EXISTING | CAU_UPLOAD_TRUNCATE, CAU_STORE_ERROR_NOT_FOUND);
+  fixture_save_text (f->store, f->id, "a", "1");
+  upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_EXISTING);
+  fixture_append_text (upload, "2");
+  fixture_commit (upload);
+  fixture_assert_text (f->store, f->id, "a", "12");
+}
+
 typedef struct
 {
   CauStore   *store;
@@ -511,6 +528,7 @@ main (void)
     STORE_TEST (abandoned_upload_is_over),
     STORE_TEST (abandoning_keeps_what_was_committed),
     STORE_TEST (exclusive_takes_only_a_free_name),
+    STORE_TEST (existing_takes_only_a_saved_report),
     STORE_TEST (one_of_many_exclusive_uploads_wins),
     STORE_TEST (no_replace_makes_a_report_once),
     STORE_TEST (first_of_two_no_replace_uploads_wins),
