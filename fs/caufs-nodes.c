@@ -74,9 +74,11 @@ caufs_nodes_new (void)
   return self;
 }
 
+/* Called with no lock held: to let go of an upload may wait for the store. */
 static void
 caufs_node_free (CaufsNode *self)
 {
+  g_clear_pointer (&self->upload, cau_upload_unref);
   caufs_name_unref (self->name);
   g_free (self);
 }
@@ -103,13 +105,14 @@ caufs_nodes_free (CaufsNodes *self)
 }
 
 CaufsNode *
-caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat)
+caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat, CauUpload *upload)
 {
   CaufsNode *node = g_new0 (CaufsNode, 1);
 
   node->table = self;
   node->name = caufs_name_ref (name);
   node->n_pins = 1;
+  node->upload = upload;
   node->is_ticket = ticket_stat != NULL;
   if (ticket_stat != NULL)
     {
@@ -257,12 +260,13 @@ caufs_node_ref_handle (CaufsNode *self)
 }
 
 gboolean
-caufs_node_take_ticket (CaufsNode *self)
+caufs_node_take_ticket (CaufsNode *self, CauUpload **upload)
 {
   gboolean was_ticket;
 
   g_mutex_lock (&self->table->lock);
   was_ticket = self->is_ticket;
+  *upload = g_steal_pointer (&self->upload);
   self->is_ticket = FALSE;
   g_mutex_unlock (&self->table->lock);
   if (was_ticket)

@@ -44,6 +44,10 @@ struct _CaufsHandle;
  * that is about to write (see caufs-intents.h), and gets one from OPEN. When the first handle is closed nothing can be done
  * with the node any more, but the kernel may know it for long: each use of it is ESTALE.
  *
+ * The ticket of a report that is saved has its upload already: whoever removes or replaces the report in between, the OPEN
+ * gets what was looked up, and never a new report of that name. A ticket that is not opened keeps its version from being
+ * collected until the kernel gives up the node: when somebody looks at the name, or for want of memory.
+ *
  * A node goes when neither the kernel nor anybody here holds it: n_lookup and n_pins are both 0. */
 struct _CaufsNode
 {
@@ -56,6 +60,7 @@ struct _CaufsNode
   /* guarded by the table's mutex */
   guint64              n_lookup; /* held by the kernel */
   guint                n_pins;   /* held by handles and by requests in work */
+  CauUpload           *upload;   /* owned; of a ticket for a saved report, else NULL */
   struct _CaufsHandle *handle;   /* borrowed: it pins the node and takes itself away; NULL before and after */
   gboolean             is_ticket;
 };
@@ -66,8 +71,9 @@ CaufsNodes *caufs_nodes_new (void);
 void caufs_nodes_free (CaufsNodes *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNodes, caufs_nodes_free)
 
-/* Makes a node, a ticket if there is a @ticket_stat, whose st_ino it shows; its own if that is 0. Returns: pinned. */
-CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat);
+/* Makes a node, a ticket if there is a @ticket_stat, whose st_ino it shows, or its own number if that is 0.
+ * @upload: (transfer full) (nullable): the ticket's. Returns: pinned. */
+CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat, CauUpload *upload);
 
 /* The node @ino, or NULL. Returns: pinned. */
 CaufsNode *caufs_nodes_get (CaufsNodes *self, guint64 ino);
@@ -92,8 +98,8 @@ void caufs_node_drop_handle (CaufsNode *self, struct _CaufsHandle *handle, const
 /* The node's first handle, or NULL. Returns: (transfer full). */
 struct _CaufsHandle *caufs_node_ref_handle (CaufsNode *self);
 
-/* TRUE for one caller: the ticket is used up. */
-gboolean caufs_node_take_ticket (CaufsNode *self);
+/* TRUE for one caller: the ticket is used up. @upload: (out) (transfer full): what it had, or NULL. */
+gboolean caufs_node_take_ticket (CaufsNode *self, CauUpload **upload);
 gboolean caufs_node_is_ticket (CaufsNode *self);
 
 G_END_DECLS

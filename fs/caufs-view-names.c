@@ -45,12 +45,13 @@ fill_ticket_entry (CaufsView *self, CaufsNode *node, struct fuse_entry_param *en
   caufs_node_add_lookup (node);
 }
 
+/* @upload: (transfer full) (nullable). */
 static int
 give_ticket (CaufsView *self, const CaufsCaller *caller, guint64 id, const char *name, const struct stat *st,
-             struct fuse_entry_param *entry)
+             CauUpload *upload, struct fuse_entry_param *entry)
 {
   g_autoptr (CaufsName) key = caufs_names_get (self->names, id, name);
-  g_autoptr (CaufsNode) node = caufs_nodes_add (self->nodes, key, st);
+  g_autoptr (CaufsNode) node = caufs_nodes_add (self->nodes, key, st, upload);
 
   caufs_intents_set_ticket (self->intents, caller->tid, id, name, node->ino);
   fill_ticket_entry (self, node, entry);
@@ -70,7 +71,7 @@ give_upload (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, C
 
   caufs_view_fill_upload (self, node, first != NULL ? first->upload : upload, &st);
   if (for_writing || first == NULL)
-    return give_ticket (self, caller, id, name, &st, entry);
+    return give_ticket (self, caller, id, name, &st, NULL, entry);
   memset (entry, 0, sizeof *entry);
   entry->ino = node->ino;
   entry->attr = st;
@@ -95,31 +96,35 @@ lookup_orchestrator (CaufsView *self, const char *name, struct fuse_entry_param 
   return 0;
 }
 
-/* The ticket that an earlier LOOKUP of the same walk gave. */
+/* The ticket that an earlier LOOKUP of the same walk gave, unless the name leads to something else by now. */
 static gboolean
-reuse_ticket (CaufsView *self, guint64 ticket, struct fuse_entry_param *entry)
+reuse_ticket (CaufsView *self, guint64 ticket, guint64 id, const char *name, struct fuse_entry_param *entry)
 {
   g_autoptr (CaufsNode) node = ticket != 0 ? caufs_nodes_get (self->nodes, ticket) : NULL;
+  g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
 
   if (node == NULL || !caufs_node_is_ticket (node))
+    return FALSE;
+  if (cau_store_find_report (self->store, id, name, &info, NULL)
+        ? node->st_ino != caufs_ino_of_version (info.version)
+        : caufs_ino_get_kind (node->st_ino) == CAUFS_NODE_VERSION)
     return FALSE;
   fill_ticket_entry (self, node, entry);
   return TRUE;
 }
 
 static int
-lookup_saved (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, const CauReportInfo *info,
-              struct fuse_entry_param *entry)
+lookup_saved_for_writing (CaufsView *self, const CaufsCaller *caller, const CauReportInfo *info,
+                          struct fuse_entry_param *entry)
 {
+  CauUpload  *upload;
   struct stat st;
+  int         r = caufs_view_begin (self, caller, info->orchestrator, info->name, CAU_UPLOAD_EXISTING, &upload);
 
-  if (!for_writing || self->options->worm)
-    {
-      caufs_view_fill_entry (self, info, entry);
-      return 0;
-    }
+  if (r < 0)
+    return r; /* just removed */
   caufs_view_fill_report (self, info, &st);
-  return give_ticket (self, caller, info->orchestrator, info->name, &st, entry);
+  return give_ticket (self, caller, info->orchestrator, info->name, &st, upload, entry);
 }
 
 /* For the second try of an open for reading, which must find this version: it is opened here already. */
@@ -148,7 +153,12 @@ lookup_now (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, gu
   /* In this order: an upload that is committed in between is found as a report. */
   upload = cau_store_find_upload (self->store, id, name);
   if (cau_store_find_report (self->store, id, name, &info, &error))
-    return lookup_saved (self, caller, for_writing, &info, entry);
+    {
+      if (for_writing && !self->options->worm)
+        return lookup_saved_for_writing (self, caller, &info, entry);
+      caufs_view_fill_entry (self, &info, entry);
+      return 0;
+    }
   if (upload == NULL || !g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
     return caufs_fail (error, "report %s cannot be looked up", name);
   return give_upload (self, caller, for_writing, upload, id, name, entry);
@@ -167,7 +177,7 @@ lookup_report (CaufsView *self, const CaufsCaller *caller, guint64 id, const cha
   is_second = caufs_intents_look_up (self->intents, caller->tid, id, name, &kind, &ticket);
   if (is_second && kind == CAUFS_INTENT_READ && lookup_for_reading (self, caller, id, name, entry) == 0)
     return 0;
-  if (is_second && kind == CAUFS_INTENT_WRITE && reuse_ticket (self, ticket, entry))
+  if (is_second && kind == CAUFS_INTENT_WRITE && reuse_ticket (self, ticket, id, name, entry))
     return 0;
   return lookup_now (self, caller, kind == CAUFS_INTENT_WRITE, id, name, entry);
 }

@@ -45,39 +45,49 @@ take_intent (CaufsView *self, const CaufsCaller *caller, CaufsIntentKind kind, C
 
 /* ---- writing ---- */
 
-/* Begins an upload of what @node's name leads to. */
-static int
-begin (CaufsView *self, CaufsNode *node, CauUploadFlags flags, const CauAttributes *attributes, CauUpload **upload)
+int
+caufs_view_begin (CaufsView *self, const CaufsCaller *caller, guint64 orchestrator, const char *name,
+                  CauUploadFlags flags, CauUpload **upload)
 {
   g_autoptr (GError) error = NULL;
+  CauAttributes attributes = caufs_view_new_attributes (caller, LOST_MODE);
+
+  if (self->options->worm)
+    flags |= CAU_UPLOAD_NO_REPLACE;
+  *upload = cau_store_begin_upload (self->store, orchestrator, name, flags, &attributes, &error);
+  return *upload != NULL ? 0 : caufs_fail (error, "report %s cannot be written", name);
+}
+
+/* Begins an upload of what @node's name leads to. @flags: of the open. */
+static int
+begin_node (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, int flags, CauUpload **upload)
+{
   g_autofree char *name = NULL;
   guint64          orchestrator;
 
   if (!caufs_name_dup_key (node->name, &orchestrator, &name))
     return -ESTALE;
-  if (self->options->worm)
-    flags |= CAU_UPLOAD_NO_REPLACE;
-  *upload = cau_store_begin_upload (self->store, orchestrator, name, flags, attributes, &error);
-  return *upload != NULL ? 0 : caufs_fail (error, "report %s cannot be written", name);
+  return caufs_view_begin (self, caller, orchestrator, name, flags & O_TRUNC ? CAU_UPLOAD_TRUNCATE : 0, upload);
 }
 
-/* Uses up the ticket, if it still is one, for an upload. */
+/* Uses up the ticket, if it still is one, for an upload. @flags: of the open. */
 static int
-begin_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, CauUploadFlags flags, CauUpload **upload)
+begin_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, int flags, CauUpload **upload)
 {
-  CauAttributes attributes = caufs_view_new_attributes (caller, LOST_MODE);
+  g_autoptr (GError) error = NULL;
 
   take_intent (self, caller, CAUFS_INTENT_WRITE, node->name);
-  return caufs_node_take_ticket (node) ? begin (self, node, flags, &attributes, upload) : -ESTALE;
+  if (!caufs_node_take_ticket (node, upload))
+    return -ESTALE;
+  if (*upload == NULL)
+    return begin_node (self, caller, node, flags, upload);
+  if (!(flags & O_TRUNC) || cau_upload_truncate (*upload, 0, &error))
+    return 0;
+  g_clear_pointer (upload, cau_upload_unref);
+  return caufs_fail (error, "a report cannot be emptied");
 }
 
-static CauUploadFlags
-upload_flags (int flags)
-{
-  return flags & O_TRUNC ? CAU_UPLOAD_TRUNCATE : 0;
-}
-
-/* The kernel got the size with the ticket; the report may have been replaced since. After O_TRUNC it knows it. */
+/* The kernel got the size with the ticket; the upload may have begun with another. After O_TRUNC it knows it. */
 static void
 check_ticket_size (CaufsView *self, CaufsNode *node, CauUpload *upload, int flags)
 {
@@ -96,7 +106,7 @@ open_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, int fl
 
   /* Counted as one writer through, from the ticket to the handle. */
   caufs_name_add_writer (node->name);
-  r = begin_ticket (self, caller, node, upload_flags (flags), &upload);
+  r = begin_ticket (self, caller, node, flags, &upload);
   if (r == 0)
     {
       check_ticket_size (self, node, upload, flags);
@@ -133,9 +143,8 @@ caufs_view_truncate_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNod
 static int
 open_again (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, int flags, CaufsHandle **handle)
 {
-  CauAttributes attributes = caufs_view_new_attributes (caller, LOST_MODE);
-  CauUpload    *upload;
-  int           r = begin (self, node, upload_flags (flags), &attributes, &upload);
+  CauUpload *upload;
+  int        r = begin_node (self, caller, node, flags, &upload);
 
   if (r == 0)
     *handle = caufs_handle_new_writer (self, node, upload);
@@ -284,7 +293,7 @@ caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 parent, c
     return caufs_fail (error, "report %s cannot be made", name);
 
   key = caufs_names_get (self->names, orchestrator, name);
-  node = caufs_nodes_add (self->nodes, key, NULL);
+  node = caufs_nodes_add (self->nodes, key, NULL, NULL);
   *handle = caufs_handle_new_writer (self, node, upload);
   memset (entry, 0, sizeof *entry);
   caufs_view_fill_upload (self, node, upload, &entry->attr);

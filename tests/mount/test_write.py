@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Writing: any pattern, when it is saved, and who sees what when."""
+import ast
 import errno
 import fcntl
 import os
@@ -276,6 +277,62 @@ class TwoWriters(harness.ReportTest):
         self.assertEqual([child.wait() for child in children], [0, 0])
         self.assertIn(read_file(self.path())[:1], seen | {b"a", b"b"})
         self.assertEqual(len(set(read_file(self.path()))), 1)
+
+
+class ManyProcesses(harness.ReportTest):
+    """One name that several processes make, change, replace and remove, all at once."""
+
+    ROUNDS = 300
+    ACTS = {
+        # what it does: which errors it may meet
+        f"os.close(os.open(path, {NEW}, 0o644))": (),
+        f"fd = os.open(path, {NEW}, 0o644); os.write(fd, b'x' * n); os.close(fd)": (),
+        f"fd = os.open(path, {APPEND}, 0o644); os.write(fd, b'x'); os.close(fd)": (),
+        "open(f'{path}-new', 'wb').close(); os.rename(f'{path}-new', path)": (),
+        "os.unlink(path)": (errno.ENOENT,),
+        "os.truncate(path, n)": (errno.ENOENT,),
+        f"os.close(os.open(path, {os.O_RDWR}))": (errno.ENOENT,),
+        "os.close(os.open(path, os.O_RDONLY))": (errno.ENOENT, errno.EBUSY),
+        "os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o644))": (errno.EBUSY,),
+    }
+
+    def busy(self, act):
+        """A process that repeats @act when told to, and then says which errors it met."""
+        return self.child("path, met = sys.argv[1], set()\n"
+                          "say(); hear()\n"
+                          f"for n in range({self.ROUNDS}):\n"
+                          "    try:\n"
+                          f"        {act}\n"
+                          "    except OSError as error: met.add(error.errno)\n"
+                          "say(sorted(met))\n", self.path())
+
+    def test_no_process_meets_an_error_of_the_races_between_others(self):
+        children = {act: self.busy(act) for act in self.ACTS}
+        for child in children.values():
+            child.expect()
+        for child in children.values():
+            child.tell()
+        for act, child in children.items():
+            met = set(ast.literal_eval(child.line()))
+            self.assertLessEqual(met, set(self.ACTS[act]), f"{act}: {[os.strerror(code) for code in met]}")
+            self.assertEqual(child.wait(), 0)
+
+    def test_a_removed_report_does_not_come_back(self):
+        openers = [self.child("import select\n"
+                              "say()\n"
+                              "while not select.select([0], [], [], 0)[0]:\n"
+                              "    try: os.close(os.open(sys.argv[1], os.O_WRONLY))\n"
+                              "    except FileNotFoundError: pass\n", self.path()) for _ in range(3)]
+        for opener in openers:
+            opener.expect()
+        for _ in range(2 * self.ROUNDS):
+            write_file(self.path(), b"one")
+            os.unlink(self.path())
+            self.assertFalse(exists(self.path()))
+        for opener in openers:
+            opener.tell()
+            self.assertEqual(opener.wait(), 0)
+        self.assertEqual(self.listed(), [])
 
 
 class Appending(harness.ReportTest):
