@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The benchmark: the same works on the local filesystem, on other FUSE filesystems and on caufs, by turns, in one run.
+
+tools/bench installs and builds what it needs and starts it.
+"""
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import types
+
+import contenders
+import machine
+import table
+import tracing
+import works
+from corpus import Corpus
+from daemons import BenchError
+from measure import Client, Measurer
+from results import Results
+
+FULL = {"reports": 2000, "library": 10000, "reads": 4000, "random_reads": 4000, "big": 1024 * works.MIB,
+        "lines": 16 * works.MIB, "rounds": 5, "corpus": 1000}
+QUICK = {"reports": 300, "library": 1500, "reads": 1000, "random_reads": 500, "big": 96 * works.MIB,
+         "lines": 2 * works.MIB, "rounds": 3, "corpus": 300}
+
+
+def names(text):
+    return [name for name in text.split(",") if name]
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="tools/bench", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--quick", action="store_true", help="small figures in a few minutes")
+    parser.add_argument("--only", type=names, default=[], metavar="WORK,...",
+                        help="only these works, or those whose names begin so: save,read,read-warm,ls,stat,grep,rename,"
+                        "unlink,big,lines")
+    parser.add_argument("--contenders", type=names, default=contenders.DEFAULT, metavar="NAME,...",
+                        help=f"only these: {','.join(contenders.NAMES)}")
+    parser.add_argument("--dir", default="/var/tmp", metavar="FOLDER", help="where the stores lie (default: /var/tmp)")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables there")
+    parser.add_argument("--rounds", type=int, metavar="N", help="measure everything N times")
+    parser.add_argument("--reports", type=int, metavar="N", help="save N reports at a time")
+    parser.add_argument("--library", type=int, metavar="N", help="list, read and search a folder of N reports")
+    parser.add_argument("--no-cost", dest="cost", action="store_false", help="do not count requests and syncs")
+    parser.add_argument("--no-cold", dest="cold", action="store_false",
+                        help="leave out what needs the kernel's caches to be dropped, which only root can")
+    parser.add_argument("--any-filesystem", action="store_true", help="accept a --dir in memory too, for a test run")
+    parser.add_argument("--caufs", default="caufs", metavar="PATH", help="the caufs to measure")
+    parser.add_argument("--client", default="bench-client", metavar="PATH", help=argparse.SUPPRESS)
+    parser.add_argument("--noop", metavar="PATH", help=argparse.SUPPRESS)
+    parser.add_argument("--passthrough-ll", metavar="PATH", help=argparse.SUPPRESS)
+    parser.add_argument("--passthrough-hp", metavar="PATH", help="a built passthrough_hp of libfuse, to compare with")
+    return parser.parse_args(arguments)
+
+
+def settings_of(options):
+    """How much is done, how often."""
+    settings = types.SimpleNamespace(**(QUICK if options.quick else FULL), cost=options.cost, cold=options.cold)
+    for name in ("rounds", "reports", "library"):
+        if getattr(options, name) is not None:
+            setattr(settings, name, getattr(options, name))
+        if getattr(settings, name) < 1:
+            raise BenchError(f"--{name} is at least 1")
+    settings.reads = min(settings.reads, settings.library)
+    settings.corpus = min(settings.corpus, settings.library)
+    return settings
+
+
+def say(line):
+    print(f"tools/bench: {line}", file=sys.stderr, flush=True)
+
+
+def check_machine(options, settings):
+    if not os.path.isdir(options.dir):
+        raise BenchError(f"{options.dir} is not a folder")
+    if machine.is_in_memory(options.dir) and not options.any_filesystem:
+        raise BenchError(f"{options.dir} is in memory ({machine.filesystem_of(options.dir)[0]}), where nothing is "
+                         "durable; name a folder on a disk with --dir")
+    if settings.cold and not os.access("/proc/sys/vm/drop_caches", os.W_OK):
+        raise BenchError("the kernel's caches cannot be dropped: that needs root. Without cold reads: --no-cold")
+    if settings.cost and tracing.unavailable():
+        say(f"requests and syncs are not measured: {tracing.unavailable()}")
+
+
+def run_works(options, settings, base, those):
+    """(Measurer, [Work])"""
+    corpus = Corpus(os.path.join(base, "corpus"), settings.corpus)
+    groups = [group(settings, Client(options.client), corpus) for group in works.GROUPS]
+    works.check_names(options.only, groups)
+    measurer = Measurer(those, settings, say)
+    done = []
+    for group in groups:
+        wanted = [work for work in group.works() if works.wanted(work, options.only)]
+        if wanted:
+            measurer.run(group, wanted)
+            done += wanted
+    return measurer, done, corpus
+
+
+def write_json(path, contents):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(contents, file, indent=1)
+        file.write("\n")
+
+
+def run(options, base):
+    settings = settings_of(options)
+    check_machine(options, settings)
+    those, missing = contenders.make(options.contenders, os.path.join(base, "stores"), options)
+    for name, reason in missing.items():
+        say(f"without {name}: {reason}")
+    try:
+        measurer, done, corpus = run_works(options, settings, base, those)
+    finally:
+        for contender in those:
+            contender.kill()
+    kinds = {contender.name: contender.kind for contender in those}
+    results = Results(measurer.records, kinds)
+    shown = [contender.name for contender in those]
+    text = table.figures(done, results, shown)
+    if "caufs" in kinds:
+        text += "\n" + table.ratios(done, results, shown)
+    print(text)
+    if options.markdown:
+        with open(options.markdown, "w", encoding="utf-8") as file:
+            file.write(text)
+    if options.json:
+        write_json(options.json, {
+            "machine": machine.describe(options.dir, options.caufs), "settings": vars(settings),
+            "corpus": corpus.describe(), "contenders": kinds, "missing": missing,
+            "works": {work.name: {"title": work.title, "unit": work.unit} for work in done},
+            "figures": results.as_json(), "disk": measurer.disk, "records": measurer.records})
+
+
+def end(_signal, _frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    options = parse(sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(tracing.mounted())
+            if not os.path.isdir(options.dir):
+                raise BenchError(f"{options.dir} is not a folder")
+            base = tempfile.mkdtemp(prefix="caufs-bench.", dir=os.path.realpath(options.dir))
+            stack.callback(shutil.rmtree, base, ignore_errors=True)
+            run(options, base)
+    except BenchError as error:
+        say(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("ended before it was done")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

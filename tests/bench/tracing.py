@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""What the kernel counted: requests at /dev/fuse, and syncs, by its tracepoints in instances of our own."""
+import collections
+import contextlib
+import os
+import re
+import subprocess
+
+from daemons import BenchError
+from machine import read_text
+
+TRACING = "/sys/kernel/tracing"
+BUFFER_KB = 32 * 1024
+SYNCS = ("fsync", "fdatasync", "sync_file_range", "syncfs", "msync")
+PREFIX = "caufs-bench-"
+
+REQUEST = re.compile(r" fuse_request_send: .*\(FUSE_(\w+)\)")
+SYNC = re.compile(r" sys_(\w+)\(")
+
+
+def write(path, text):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def mounted():
+    """Within, tracefs is mounted where the kernel has it."""
+    ours = not os.path.isdir(os.path.join(TRACING, "events")) and subprocess.run(
+        ["mount", "-t", "tracefs", "tracefs", TRACING], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    try:
+        yield
+    finally:
+        if ours:
+            subprocess.run(["umount", TRACING], check=False)
+
+
+def unavailable():
+    """Why requests cannot be counted here, or nothing."""
+    if os.geteuid() != 0:
+        return "only root can trace"
+    if not os.path.isdir(os.path.join(TRACING, "events/fuse/fuse_request_send")):
+        return "this kernel has no tracepoint fuse_request_send (Linux 6.10 or newer has)"
+    return ""
+
+
+class Instance:
+    """A trace buffer of our own."""
+
+    def __init__(self, name):
+        self.folder = os.path.join(TRACING, "instances", f"{PREFIX}{os.getpid()}-{name}")
+        os.mkdir(self.folder)
+        try:
+            self.set("buffer_size_kb", BUFFER_KB)
+        except OSError:
+            self.remove()
+            raise
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def set(self, name, value):
+        write(self.path(name), f"{value}\n")
+
+    def lines(self):
+        self.set("tracing_on", 0)
+        for cpu in os.listdir(self.path("per_cpu")):
+            lost = re.search(r"^overrun: (\d+)", read_text(self.path(f"per_cpu/{cpu}/stats")), re.M)
+            if lost and int(lost[1]):
+                raise BenchError(f"the trace buffer overflowed: {lost[1]} requests were not counted")
+        with open(self.path("trace"), encoding="ascii", errors="replace") as file:
+            yield from file
+
+    def remove(self):
+        os.rmdir(self.folder)
+
+
+class Trace:
+    """requests: {opcode: number} of the contender's mount, None without one. syncs: calls of fsync and its kin by
+    the daemon, or by the client where there is no daemon. Both None where this kernel cannot tell."""
+
+    def __init__(self, contender):
+        self.daemon = contender.daemon
+        self.mountpoint = contender.mountpoint
+        self.requests = None
+        self.syncs = None
+        self.instances = []
+
+    def __enter__(self):
+        if unavailable():
+            return self
+        try:
+            self.trace_syncs()
+            if self.daemon:
+                self.trace_requests()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None and self.instances:
+                self.syncs = dict(collections.Counter(self.matches(self.instances[0], SYNC)))
+                if self.daemon:
+                    self.requests = dict(collections.Counter(self.matches(self.instances[1], REQUEST)))
+        finally:
+            self.remove()
+        return False
+
+    @staticmethod
+    def matches(instance, pattern):
+        for line in instance.lines():
+            match = pattern.search(line)
+            if match:
+                yield match[1]
+
+    def trace_requests(self):
+        instance = self.add("requests")
+        device = os.stat(self.mountpoint).st_dev
+        # The kernel's own form of a device number: include/linux/kdev_t.h.
+        instance.set("events/fuse/fuse_request_send/filter",
+                     f"connection == {os.major(device) << 20 | os.minor(device)}")
+        instance.set("events/fuse/fuse_request_send/enable", 1)
+
+    def trace_syncs(self):
+        instance = self.add("syncs")
+        # Threads and processes that these make are added by the kernel.
+        instance.set("options/event-fork", 1)
+        instance.set("set_event_pid", " ".join(map(str, self.daemon.tasks() if self.daemon else [os.getpid()])))
+        for call in SYNCS:
+            if os.path.isdir(instance.path(f"events/syscalls/sys_enter_{call}")):
+                instance.set(f"events/syscalls/sys_enter_{call}/enable", 1)
+
+    def add(self, name):
+        instance = Instance(name)
+        self.instances.append(instance)
+        return instance
+
+    def remove(self):
+        while self.instances:
+            self.instances.pop().remove()
