@@ -139,7 +139,7 @@ class Bindfs(Contender):
     programs = ("bindfs",)
 
     def command(self):
-        return ["bindfs", "-f", "--multithreaded", self.store, self.mountpoint]
+        return ["bindfs", "-f", "--multithreaded", "-o", "kernel_cache", self.store, self.mountpoint]
 
 
 class Mergerfs(Contender):

@@ -15,7 +15,7 @@ IDLE_PATIENCE = 60
 
 
 class Client:
-    """The program that does the works. end() stops it."""
+    """The program that does the works."""
 
     def __init__(self, path):
         self.path = path
@@ -98,7 +98,8 @@ class Measurer:
             record = self.measure_act(work, contender, traced)
         except (BenchError, OSError) as error:
             raise BenchError(f"{work.title}, {contender.name}: {error}") from error
-        record.update(work=work.name, contender=contender.name, round=number, value=work.value(record))
+        record.update(work=work.name, contender=contender.name, round=number, amount=work.amount(record),
+                      value=work.amount(record) / max(record["seconds"], 1e-6))
         self.check(record)
         self.records.append(record)
 

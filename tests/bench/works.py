@@ -12,7 +12,8 @@ MIB = 1024 * 1024
 class Work:
     """One thing that is timed. before() and act() take the contender; act() returns what the client printed."""
 
-    def __init__(self, name, title, act, before=None, unit="operations", durable=True, needs_cold=False):
+    def __init__(self, name, title, act, before=None, unit="operations", durable=True, needs_cold=False,
+                 changes=False):
         self.name = name
         self.title = title
         self.act = act
@@ -21,14 +22,15 @@ class Work:
         # Whether only what is on stable storage counts. Contenders that know no other way skip the rest.
         self.durable = durable
         self.needs_cold = needs_cold
+        # Whether it changes what is stored.
+        self.changes = changes
 
     def suits(self, contender):
         return self.durable or contender.has_volatile
 
-    def value(self, result):
-        """Operations, or bytes, per second."""
-        amount = result["bytes"] if self.unit == "bytes" else result["ops"]
-        return amount / max(result["seconds"], 1e-6)
+    def amount(self, result):
+        """Operations, or bytes."""
+        return result["bytes"] if self.unit == "bytes" else result["ops"]
 
 
 class Group:
@@ -84,7 +86,7 @@ class Saves(Group):
         writers = "1 writer" if threads == 1 else f"{threads} writers"
         return Work(f"save-{threads}" + ("" if durable else "-volatile"),
                     f"save reports, {writers}, {'durable' if durable else 'volatile'}",
-                    act, before=self.new_folder, durable=durable)
+                    act, before=self.new_folder, durable=durable, changes=True)
 
     def works(self):
         return [self.work(threads, durable) for threads in (1, 4, 8) for durable in (True, False)]
@@ -156,8 +158,8 @@ class Names(Group):
         return self.client("unlink", self.folder(contender), self.settings.reports)
 
     def works(self):
-        return [Work("rename", "rename", self.rename, before=self.fill_again),
-                Work("unlink", "unlink", self.unlink, before=self.fill_again)]
+        return [Work("rename", "rename", self.rename, before=self.fill_again, changes=True),
+                Work("unlink", "unlink", self.unlink, before=self.fill_again, changes=True)]
 
 
 class Big(Group):
@@ -195,7 +197,8 @@ class Big(Group):
     def works(self):
         title = f"{self.settings.big // MIB} MiB {'incompressible' if self.kind == 'random' else 'compressible'}"
         name = f"big-{self.kind}"
-        return [Work(f"{name}-save", f"{title}: save, durable", self.save_big, before=self.absent, unit="bytes"),
+        return [Work(f"{name}-save", f"{title}: save, durable", self.save_big, before=self.absent, unit="bytes",
+                     changes=True),
                 Work(f"{name}-read-cold", f"{title}: read, cold", self.read, before=self.cold, unit="bytes",
                      needs_cold=True),
                 Work(f"{name}-read-warm", f"{title}: read, warm", self.read, before=self.read, unit="bytes"),
@@ -224,7 +227,7 @@ class Lines(Group):
 
     def works(self):
         return [Work("lines", f"{self.settings.lines // MIB} MiB in writes of 100 bytes, durable", self.save_lines,
-                     before=self.new_folder, unit="bytes")]
+                     before=self.new_folder, unit="bytes", changes=True)]
 
 
 GROUPS = [Saves, Library, Names, BigCompressible, BigRandom, Lines]
