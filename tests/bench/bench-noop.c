@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A FUSE filesystem that does no work: names and sizes are kept in memory, what is written is thrown away, and reads give
- * zeros. How fast it is shows what the kernel and libfuse take for themselves.
+/* A FUSE filesystem that does no work: names and sizes are kept in memory, what is written is thrown away, and reads
+ * give zeros. How fast it is shows what the kernel and libfuse take for themselves.
  *
- * It sends the kernel the same answers as caufs where these decide how many requests come: written files bypass the page
- * cache, handles for reading ask for no FLUSH.
+ * It sends the kernel the same answers as caufs where these decide how many requests come: written files bypass the
+ * page cache, handles for reading ask for no FLUSH.
  *
  * Inode numbers are indexes into Noop's nodes, and are not used again, so there are no lookups to count. */
 #define FUSE_USE_VERSION 312

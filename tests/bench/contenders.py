@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The filesystems that are compared, each with the settings that are fast for it and keep its promises."""
+import contextlib
 import os
 import shutil
 import subprocess
@@ -217,6 +218,20 @@ CONTENDERS = [Local, PassthroughLl, PassthroughHp, Bindfs, Mergerfs, Gocryptfs, 
 NAMES = [contender.name for contender in CONTENDERS]
 # The others take part when they are named.
 DEFAULT = [name for name in NAMES if name != "noop-uncached"]
+
+
+@contextlib.contextmanager
+def held(contenders):
+    """Within, stores may exist and be mounted; none is after."""
+    try:
+        yield
+    except BaseException:
+        for contender in contenders:
+            contender.kill()
+        raise
+    finally:
+        for contender in contenders:
+            contender.remove()
 
 
 def make(names, base, tools):

@@ -18,6 +18,12 @@ class BenchError(Exception):
     """Something that ends the run, with a line for the user."""
 
 
+def umount(mountpoint, *options):
+    """Only fusermount3 lets other users than root unmount."""
+    command = ["umount", *options] if os.geteuid() == 0 else ["fusermount3", "-u", *(["-z"] if options else [])]
+    return subprocess.run([*command, mountpoint], stderr=subprocess.PIPE, text=True, check=False)
+
+
 def is_mounted(mountpoint):
     return any(mount[0] == mountpoint for mount in mounts())
 
@@ -81,7 +87,7 @@ class Daemon:
         """Unmounts, and waits until the daemon has ended."""
         deadline = time.monotonic() + PATIENCE
         while is_mounted(self.mountpoint):
-            done = subprocess.run(["umount", self.mountpoint], stderr=subprocess.PIPE, text=True, check=False)
+            done = umount(self.mountpoint)
             if done.returncode != 0 and time.monotonic() > deadline:
                 self.kill()
                 raise BenchError(f"{self.name} cannot be unmounted: {done.stderr.strip()}")
@@ -99,7 +105,7 @@ class Daemon:
         for _ in range(10):
             if not is_mounted(self.mountpoint):
                 break
-            subprocess.run(["umount", "-l", self.mountpoint], stderr=subprocess.DEVNULL, check=False)
+            umount(self.mountpoint, "-l")
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)

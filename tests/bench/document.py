@@ -5,8 +5,8 @@ import table
 
 SPEED = """\
 Reports are 1 KB to 1 MB, {mean:,} bytes on average. *Durable*: what was saved is on stable storage. The peers need
-fsync for that, which their client calls before each close; to caufs close is the commit, so its client calls none. What
-rclone answers to fsync does not reach its store, and its saves count as durable for no goal. *noop* does no work: it is the
+fsync for that, which their client calls before each close; to caufs close is the commit, so its client calls none. An
+fsync in rclone does not reach its store, and its saves count as durable for no goal. *noop* does no work: it is the
 limit that the kernel and libfuse set. *Cold*: mounted again, with nothing in the kernel's caches. Changes of names are
 durable on caufs alone.
 """
@@ -16,8 +16,9 @@ Counted in a round of its own, for one operation: one report saved, read, listed
 """
 
 GROWTH = """\
-Saves are measured last at each size, and the local filesystem saves the same into an empty folder in between, so that a change
-of the disk's own speed shows. Opened are random reports, by names that the kernel has not seen since the mount.
+Saves are measured last at each size, and the local filesystem saves the same into an empty folder in between, so that
+a change of the disk's own speed shows. Opened are random reports, by names that the kernel has not seen since the
+mount.
 """
 
 
@@ -44,8 +45,8 @@ def write(machine, corpus, works, results, names):
         sections.append(section("Goals", table.verdicts(results)))
     if results.traced:
         sections.append(section("Cost", COST, table.requests(works, results, mounted),
-                                table.syncs(works, results, names), table.opcodes(works, results, mounted[-1])
-                                if mounted else ""))
+                                table.syncs(works, results, names), table.opcodes(works, results, goals.OURS)
+                                if goals.OURS in names else ""))
     if works:
         sections.append(section("Processor and memory", table.cpu(works, results, names),
                                 table.memory(works, results, mounted)))

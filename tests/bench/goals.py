@@ -119,7 +119,7 @@ def growth_goals():
         Goal(title + "save rate, 1 writer, ÷ that at 1 thousand", 0.8, grown("save_1")),
         Goal(title + "save rate, 8 writers, ÷ that at 1 thousand", 0.8, grown("save_8")),
         Goal(title + "open rate, ÷ that at 1 thousand", 0.8, grown("open")),
-        Goal(title + "ls | wc -l, seconds", 5, at_million("ls_seconds"), at_most=True),
+        Goal(title + "ls into wc -l, seconds", 5, at_million("ls_seconds"), at_most=True),
         Goal(title + "daemon's peak memory, MiB", 128, at_million("peak_memory", 1 / MIB), at_most=True, form="{:.0f}"),
         Goal(title + "mount, seconds", 1, at_million("mount_seconds"), at_most=True),
     ]

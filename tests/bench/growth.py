@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: MIT
 """How caufs does as its store grows: one orchestrator with up to a million reports, and ten thousand orchestrators."""
-import os
 import statistics
 import subprocess
 import time
 
+from contenders import held
 from daemons import BenchError
 from measure import settle
 from works import Group
 
-SIZES = [1000, 10000, 100000, 1000000]
-ORCHESTRATORS = [100, 1000, 10000]
-
-# Reports that are saved to measure how fast that goes at a size, by so many writers, and reports that are opened. They
-# are few, because they add to the size.
-SAVES = {8: 1000, 1: 300}
-OPENS = 4000
 ROUNDS = 3
 
 FILL_STEP = 20000
@@ -25,7 +18,7 @@ LARGEST_LOCAL = 100000
 
 
 def pipe_seconds(*listing):
-    """How long `LISTING | wc -l` takes: (seconds, lines)."""
+    """How long a listing into wc -l takes: (seconds, lines)."""
     started = time.monotonic()
     with subprocess.Popen(listing, stdout=subprocess.PIPE) as lister:
         counted = subprocess.run(["wc", "-l"], stdin=lister.stdout, stdout=subprocess.PIPE, check=True)
@@ -80,18 +73,16 @@ class Growth(Group):
     def run(self, contender, control=None):
         """Grows the store of a contender, which is measured at each size. @control is a small store on the local
         filesystem, which shows how fast the disk was at that time."""
-        largest = LARGEST_LOCAL if contender.kind == "local" else self.settings.growth_max
-        try:
+        largest = self.settings.growth_max
+        if contender.kind == "local":
+            largest = min(largest, LARGEST_LOCAL)
+        with held([contender, *([control] if control else [])]):
             self.begin(contender)
-            for size in (size for size in SIZES if size <= min(largest, self.settings.growth_max)):
+            for size in (size for size in self.settings.sizes if size <= largest):
                 self.fill_up(contender, size)
                 point = {"reports": size, **self.measure(contender, control, size)}
                 self.points.setdefault(contender.name, []).append(point)
                 self.show(contender, f"{size:,} reports", point)
-        finally:
-            contender.remove()
-            if control:
-                control.remove()
 
     def begin(self, contender):
         contender.fresh()
@@ -113,7 +104,7 @@ class Growth(Group):
             result = self.save_more(contender, count, 8)
             self.say(f"growth: {contender.name} has {self.saved[contender.name]:,} reports; the last {count:,} were "
                      f"saved at {result['ops'] / result['seconds']:,.0f}/s")
-        settle(contender)
+        settle(contender, self.settings)
 
     def measure(self, contender, control, size):
         watch = Watch(contender)
@@ -131,7 +122,8 @@ class Growth(Group):
             watch.remount()
             seconds, lines = pipe_seconds(*listing, self.folder(contender))
             if lines != self.saved[contender.name]:
-                raise BenchError(f"ls lists {lines} reports of {contender.name}, which has {self.saved[contender.name]}")
+                raise BenchError(f"ls lists {lines} reports of {contender.name}, which has "
+                                 f"{self.saved[contender.name]}")
             figures[key] = seconds
         return figures
 
@@ -142,8 +134,8 @@ class Growth(Group):
             results = []
             for number in range(ROUNDS):
                 watch.remount()
-                results.append(self.client("read", "--threads", readers, "--ops", min(OPENS, size), "--seed",
-                                           number + 1, self.folder(contender), size))
+                results.append(self.client("read", "--threads", readers, "--ops", min(self.settings.reads, size),
+                                           "--seed", number + 1, self.folder(contender), size))
             figures[key] = statistics.median(rates(results))
             figures[key + "_values"] = rates(results)
         return figures
@@ -151,13 +143,13 @@ class Growth(Group):
     def measure_saves(self, contender, control):
         results = {}
         for _ in range(ROUNDS):
-            for writers, count in SAVES.items():
-                settle(contender)
+            for writers, count in self.settings.growth_saves.items():
+                settle(contender, self.settings)
                 results.setdefault(f"save_{writers}", []).append(
                     self.save_more(contender, count, writers, fsync=contender.calls_fsync))
                 if control:
                     self.begin(control)
-                    settle(control)
+                    settle(control, self.settings)
                     results.setdefault(f"control_save_{writers}", []).append(
                         self.save_more(control, count, writers, fsync=control.calls_fsync))
         medians = {key: statistics.median(rates(those)) for key, those in results.items()}
@@ -165,21 +157,19 @@ class Growth(Group):
 
     def run_orchestrators(self, contender):
         """Many orchestrators, each with one report."""
-        try:
-            for count in (count for count in ORCHESTRATORS if count <= self.settings.orchestrators_max):
+        with held([contender]):
+            for count in self.settings.orchestrators:
                 contender.fresh()
                 point = {"orchestrators": count, **self.measure_orchestrators(contender, count)}
                 self.orchestrators.append(point)
                 self.show(contender, f"{count:,} orchestrators", point)
-        finally:
-            contender.remove()
 
     def measure_orchestrators(self, contender, count):
         made = self.client("mkdirs", contender.root, self.corpus.folder, count)
         watch = Watch(contender)
         seconds = []
         for _ in range(ROUNDS):
-            settle(contender)
+            settle(contender, self.settings)
             watch.remount()
             one, lines = pipe_seconds("ls", contender.root)
             if lines != count:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+from contenders import held
 from daemons import BenchError
 from tracing import Trace
 
@@ -28,9 +29,10 @@ class Client:
         return json.loads(done.stdout)
 
 
-def settle(contender):
+def settle(contender, settings):
     """Waits until the disk and the contender have nothing left to do."""
-    os.sync()
+    if settings.sync:
+        os.sync()
     if contender.daemon is None:
         return
     deadline = time.monotonic() + IDLE_PATIENCE
@@ -60,7 +62,7 @@ class Measurer:
         self.disk = {}
 
     def run(self, group, works):
-        try:
+        with held(self.contenders):
             for contender in self.contenders:
                 self.begin(group, contender)
             for number in range(group.rounds(self.settings)):
@@ -70,14 +72,11 @@ class Measurer:
             if group.measures_disk:
                 for contender in self.contenders:
                     self.measure_disk(group, contender)
-        finally:
-            for contender in self.contenders:
-                contender.remove()
 
     def begin(self, group, contender):
         contender.fresh()
         group.fill(contender)
-        settle(contender)
+        settle(contender, self.settings)
 
     def run_round(self, group, works, number, traced):
         group.round = number
@@ -87,14 +86,15 @@ class Measurer:
             if group.fresh_each_round and number > 0:
                 self.begin(group, contender)
             for work in works:
-                if work.suits(contender) and not (work.needs_cold and not self.settings.cold):
+                if work.suits(contender):
                     self.measure(work, contender, number, traced)
 
     def measure(self, work, contender, number, traced):
         try:
             if work.before:
                 work.before(contender)
-                settle(contender)
+                if not work.is_warm:
+                    settle(contender, self.settings)
             record = self.measure_act(work, contender, traced)
         except (BenchError, OSError) as error:
             raise BenchError(f"{work.title}, {contender.name}: {error}") from error
@@ -110,7 +110,7 @@ class Measurer:
             cpu = daemon.cpu_seconds()
         with Trace(contender) if traced else NoTrace() as trace:
             result = work.act(contender)
-            settle(contender)
+            settle(contender, self.settings)
         record = {"ops": result["ops"], "bytes": result["bytes"], "seconds": result["seconds"],
                   "client_cpu": result["user"] + result["system"], "daemon_cpu": None, "daemon_peak": None,
                   "traced": traced, "requests": trace.requests, "syncs": trace.syncs}

@@ -14,7 +14,7 @@ PLOTS = [
     ("growth-opens.svg", "Open, read, close of random reports", "reports/s",
      [("open", "1 reader"), ("open_8", "8 readers")], 1),
     ("growth-ls.svg", "Listing the orchestrator", "seconds",
-     [("ls_seconds", "ls | wc -l"), ("ls_unsorted_seconds", "ls -U | wc -l")], 1),
+     [("ls_seconds", "ls into wc -l"), ("ls_unsorted_seconds", "ls -U into wc -l")], 1),
     ("growth-memory.svg", "Peak memory of the daemon", "MiB", [("peak_memory", "resident")], 1 / MIB),
     ("growth-mount.svg", "Mounting", "seconds", [("mount_seconds", "until the first answer")], 1),
 ]

@@ -31,28 +31,28 @@ def exponent(value):
     return next((power for power in (1, 0, -1, -2) if abs(value) >= 10 ** power), -1)
 
 
-def by_work(works, names, corner, cell):
+def by_work(works, names, corner, cell, title=lambda work: work.title):
     """A row for each work of which there is a figure. cell(work, name) returns text; "-" is none."""
-    rows = [[work.title, *(cell(work, name) for name in names)] for work in works]
+    rows = [[title(work), *(cell(work, name) for name in names)] for work in works]
     return markdown([corner, *names], [row for row in rows if set(row[1:]) != {"-"}])
 
 
 # ---- speed ----
 
-def unit_of(work):
-    return "MB/s" if work.unit == "bytes" else "/s"
+def with_unit(work):
+    return f"{work.title}, {'MB/s' if work.unit == 'bytes' else '/s'}"
 
 
 def figures(works, results, names):
-    """Medians, and below them the slowest and the fastest round."""
+    """Medians, and in parentheses the slowest and the fastest round."""
     def cell(work, name):
         figure = results.figures.get(work.name, {}).get(name)
         if figure is None:
             return "-"
         scale = 1e-6 if work.unit == "bytes" else 1
         median, least, most = (number(value * scale) for value in (figure.median, figure.least, figure.most))
-        return f"{median} ({least}..{most}) {unit_of(work)}"
-    return by_work(works, names, "median (slowest..fastest round)", cell)
+        return f"{median} ({least}..{most})"
+    return by_work(works, names, "median (slowest..fastest round)", cell, with_unit)
 
 
 def ratios(works, results, names, ours=goals.OURS):
@@ -71,7 +71,11 @@ def own_work_of(name, results, ours):
 
 
 def verdicts(results):
-    return markdown(["goal", "bound", "measured", "against", ""], goals.rows(results))
+    rows = [row for row in goals.rows(results) if row[-1] != "not measured"]
+    text = markdown(["goal", "bound", "measured", "against", ""], rows) if rows else ""
+    if len(rows) < len(goals.GOALS):
+        text += f"\nNot measured in this run: {len(goals.GOALS) - len(rows)} goals.\n"
+    return text
 
 
 # ---- cost ----
