@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# What tools/check, tools/demo and .ci/run share. The one that sources it has set -euo pipefail.
+# What tools/bench, tools/check, tools/demo and .ci/run share. The one that sources it has set -euo pipefail.
 
 # The name that messages begin with.
 program=${program:-caufs}

@@ -18,7 +18,7 @@ import plots
 import tracing
 import works
 from corpus import Corpus
-from daemons import BenchError
+from daemons import BenchError, unmount_below
 from growth import LARGEST_LOCAL, Growth
 from measure import Client, Measurer
 from options import parse, settings_of
@@ -162,6 +162,7 @@ def main():
                 raise BenchError(f"{options.dir} is not a folder")
             base = tempfile.mkdtemp(prefix="caufs-bench.", dir=os.path.realpath(options.dir))
             stack.callback(shutil.rmtree, base, ignore_errors=True)
+            stack.callback(unmount_below, base)
             run(options, base)
     except BenchError as error:
         say(error)

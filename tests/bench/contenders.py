@@ -70,8 +70,9 @@ class Contender:
 
     def stop(self):
         if self.daemon is not None:
-            daemon, self.daemon = self.daemon, None
-            daemon.stop()
+            # It is forgotten only then, so that kill() can still end it.
+            self.daemon.stop()
+            self.daemon = None
 
     def remove(self):
         self.stop()
@@ -80,8 +81,8 @@ class Contender:
     def kill(self):
         """For the end of a run that failed."""
         if self.daemon is not None:
-            daemon, self.daemon = self.daemon, None
-            daemon.kill()
+            self.daemon.kill()
+            self.daemon = None
 
     def remount(self):
         self.stop()

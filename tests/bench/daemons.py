@@ -28,6 +28,12 @@ def is_mounted(mountpoint):
     return any(mount[0] == mountpoint for mount in mounts())
 
 
+def unmount_below(folder):
+    """Whatever a run that was ended left mounted there. A daemon ends with its mount."""
+    for mountpoint in reversed([mount[0] for mount in mounts() if mount[0].startswith(folder + "/")]):
+        umount(mountpoint, "-l")
+
+
 def tree_of(pid):
     """A process and all that descend from it."""
     pids = [pid]

@@ -9,8 +9,6 @@ from daemons import BenchError
 from measure import settle
 from works import Group
 
-ROUNDS = 3
-
 FILL_STEP = 20000
 
 # More reports than these take too much of the disk where they are not compressed.
@@ -132,7 +130,7 @@ class Growth(Group):
         figures = {}
         for key, readers in [("open", 1), ("open_8", 8)]:
             results = []
-            for number in range(ROUNDS):
+            for number in range(self.settings.growth_rounds):
                 watch.remount()
                 results.append(self.client("read", "--threads", readers, "--ops", min(self.settings.reads, size),
                                            "--seed", number + 1, self.folder(contender), size))
@@ -142,7 +140,7 @@ class Growth(Group):
 
     def measure_saves(self, contender, control):
         results = {}
-        for _ in range(ROUNDS):
+        for _ in range(self.settings.growth_rounds):
             for writers, count in self.settings.growth_saves.items():
                 settle(contender, self.settings)
                 results.setdefault(f"save_{writers}", []).append(
@@ -168,7 +166,7 @@ class Growth(Group):
         made = self.client("mkdirs", contender.root, self.corpus.folder, count)
         watch = Watch(contender)
         seconds = []
-        for _ in range(ROUNDS):
+        for _ in range(self.settings.growth_rounds):
             settle(contender, self.settings)
             watch.remount()
             one, lines = pipe_seconds("ls", contender.root)

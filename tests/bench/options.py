@@ -13,16 +13,17 @@ from works import KIB, MIB
 # Those are few, because they add to the size.
 FULL = {"reports": 2000, "library": 10000, "reads": 4000, "random_reads": 4000, "big": 1024 * MIB, "lines": 8 * MIB,
         "rounds": 5, "corpus": 1000, "cold": True, "sync": True, "sizes": [1000, 10000, 100000, 1000000],
-        "growth_max": 1000000, "growth_saves": {8: 1000, 1: 300}, "orchestrators": [100, 1000, 10000]}
+        "growth_max": 1000000, "growth_rounds": 3, "growth_saves": {8: 1000, 1: 300},
+        "orchestrators": [100, 1000, 10000]}
 
 QUICK = {"reports": 200, "library": 1000, "reads": 500, "random_reads": 300, "big": 48 * MIB, "lines": 256 * KIB,
          "rounds": 3, "corpus": 300, "cold": True, "sync": True, "sizes": [1000, 10000], "growth_max": 10000,
-         "growth_saves": {8: 500, 1: 150}, "orchestrators": [100, 1000]}
+         "growth_rounds": 3, "growth_saves": {8: 500, 1: 150}, "orchestrators": [100, 1000]}
 
 # For the benchmark's own test: the figures mean nothing.
 TINY = {"reports": 12, "library": 30, "reads": 20, "random_reads": 10, "big": 256 * KIB, "lines": 16 * KIB,
         "rounds": 2, "corpus": 10, "cold": False, "sync": False, "sizes": [10, 20], "growth_max": 20,
-        "growth_saves": {8: 8, 1: 2}, "orchestrators": [3]}
+        "growth_rounds": 1, "growth_saves": {8: 8, 1: 2}, "orchestrators": [3]}
 
 # Where a whole run puts what it found out.
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs", "bench")

@@ -2,6 +2,7 @@
 """What the kernel counted: requests at /dev/fuse, and syncs, by its tracepoints in instances of our own."""
 import collections
 import contextlib
+import glob
 import os
 import re
 import subprocess
@@ -12,7 +13,6 @@ from machine import read_text
 TRACING = "/sys/kernel/tracing"
 BUFFER_KB = 32 * 1024
 SYNCS = ("fsync", "fdatasync", "sync_file_range", "syncfs", "msync")
-PREFIX = "caufs-bench-"
 
 REQUEST = re.compile(r" fuse_request_send: .*\(FUSE_(\w+)\)")
 SYNC = re.compile(r" sys_(\w+)\(")
@@ -23,14 +23,20 @@ def write(path, text):
         file.write(text)
 
 
+def instance_path(name):
+    return os.path.join(TRACING, "instances", f"caufs-bench-{os.getpid()}-{name}")
+
+
 @contextlib.contextmanager
 def mounted():
-    """Within, tracefs is mounted where the kernel has it."""
+    """Within, tracefs is mounted where the kernel has it; after, no trace of ours is left in it."""
     ours = not os.path.isdir(os.path.join(TRACING, "events")) and subprocess.run(
         ["mount", "-t", "tracefs", "tracefs", TRACING], stderr=subprocess.DEVNULL, check=False).returncode == 0
     try:
         yield
     finally:
+        for folder in glob.glob(instance_path("*")):
+            os.rmdir(folder)
         if ours:
             subprocess.run(["umount", TRACING], check=False)
 
@@ -48,7 +54,7 @@ class Instance:
     """A trace buffer of our own."""
 
     def __init__(self, name):
-        self.folder = os.path.join(TRACING, "instances", f"{PREFIX}{os.getpid()}-{name}")
+        self.folder = instance_path(name)
         os.mkdir(self.folder)
         try:
             self.set("buffer_size_kb", BUFFER_KB)
