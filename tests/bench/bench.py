@@ -98,9 +98,11 @@ def run(options, base):
     kinds = {contender.name: contender.kind for contender in those}
     results = Results(measurer.records, kinds, measurer.disk, growth.points, growth.orchestrators)
     where = machine.describe(options.dir, options.caufs)
-    text = document.write(where, corpus.describe(), done, results, list(kinds))
+    commands = {contender.name: contender.settings() for contender in those if contender.settings()}
+    text = document.write(where, corpus.describe(), done, results, list(kinds), commands, measurer.busy())
     report(options, text, {
         "machine": where, "settings": vars(settings), "corpus": corpus.describe(), "contenders": kinds,
+        "commands": commands, "busy": measurer.busy(),
         "missing": missing, "works": {work.name: {"title": work.title, "unit": work.unit} for work in done},
         "figures": results.as_json(), "goals": goals.judge(results), "disk": measurer.disk, "growth": growth.points,
         "orchestrators": growth.orchestrators, "records": measurer.records})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The filesystems that are compared, each with the settings that are fast for it and keep its promises."""
+"""The filesystems that are compared. Peers run with the settings that they come with; those named -tuned let the kernel
+cache what it can, at the price of changes below the mount that are not seen."""
 import contextlib
 import os
 import shutil
@@ -65,6 +66,12 @@ class Contender:
     def command(self):
         raise NotImplementedError
 
+    def settings(self):
+        """The command line, for the reader."""
+        words = (word.replace(self.base + "/", "") for word in self.command())
+        return " ".join(os.path.basename(word) if word.startswith("/") and word != os.devnull else word
+                        for word in words)
+
     def start(self):
         self.daemon = Daemon(self.name, self.command(), self.mountpoint, os.path.join(self.base, "log"))
 
@@ -112,6 +119,9 @@ class Local(Contender):
     def root(self):
         return self.store
 
+    def settings(self):
+        return ""
+
     def start(self):
         pass
 
@@ -139,32 +149,49 @@ class PassthroughHp(Contender):
 class Bindfs(Contender):
     name = "bindfs"
     programs = ("bindfs",)
+    options = ()
 
     def command(self):
-        return ["bindfs", "-f", "--multithreaded", "-o", "kernel_cache", self.store, self.mountpoint]
+        return ["bindfs", "-f", *self.options, self.store, self.mountpoint]
+
+
+class BindfsTuned(Bindfs):
+    name = "bindfs-tuned"
+    options = ("--multithreaded", "-o", "kernel_cache")
 
 
 class Mergerfs(Contender):
     name = "mergerfs"
     programs = ("mergerfs",)
+    # Otherwise it refuses to save on a disk with less than 4 GiB free.
+    options = "minfreespace=0"
 
     def command(self):
-        # minfreespace: it refuses to save on a disk with less than 4 GiB free otherwise.
-        return ["mergerfs", "-f", "-o", "use_ino,cache.files=auto-full,cache.readdir=true,minfreespace=0",
-                self.store, self.mountpoint]
+        return ["mergerfs", "-f", "-o", self.options, self.store, self.mountpoint]
+
+
+class MergerfsTuned(Mergerfs):
+    name = "mergerfs-tuned"
+    options = "minfreespace=0,use_ino,cache.files=auto-full,cache.readdir=true"
 
 
 class Gocryptfs(Contender):
     name = "gocryptfs"
     programs = ("gocryptfs",)
     password = ("-extpass", "echo", "-extpass", "benchmark")
+    options = ()
 
     def prepare(self):
         subprocess.run(["gocryptfs", "-q", "-init", "-scryptn", "10", *self.password, self.store], check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def command(self):
-        return ["gocryptfs", "-q", "-fg", "-kernel_cache", *self.password, self.store, self.mountpoint]
+        return ["gocryptfs", "-q", "-fg", *self.options, *self.password, self.store, self.mountpoint]
+
+
+class GocryptfsTuned(Gocryptfs):
+    name = "gocryptfs-tuned"
+    options = ("-kernel_cache",)
 
 
 class Rclone(Contender):
@@ -215,10 +242,11 @@ class Caufs(Contender):
         return [self.tools.caufs, "-f", os.path.join(self.store, "reports.db"), self.mountpoint]
 
 
-CONTENDERS = [Local, PassthroughLl, PassthroughHp, Bindfs, Mergerfs, Gocryptfs, Rclone, Noop, NoopUncached, Caufs]
+CONTENDERS = [Local, PassthroughLl, PassthroughHp, Bindfs, BindfsTuned, Mergerfs, MergerfsTuned, Gocryptfs,
+              GocryptfsTuned, Rclone, Noop, NoopUncached, Caufs]
 NAMES = [contender.name for contender in CONTENDERS]
 # The others take part when they are named.
-DEFAULT = [name for name in NAMES if name != "noop-uncached"]
+DEFAULT = [name for name in NAMES if not name.endswith(("-tuned", "-uncached"))]
 
 
 @contextlib.contextmanager

@@ -32,13 +32,25 @@ def machine_line(machine):
             f"Linux {machine['kernel']}, {machine['system']}; {kind}; {machine['caufs']}.\n")
 
 
-def write(machine, corpus, works, results, names):
-    """@works: those that were done. @names: of the contenders, as columns."""
+def settings(commands):
+    return "\n".join(f"* `{command}`" for command in commands.values()) + "\n"
+
+
+def busy_line(busy):
+    if busy is None:
+        return ""
+    return (f"Besides the contender that was measured and its client, programs took {busy:.0%} of the processors. "
+            "The kernel's own threads, which write to the disk, are among these.\n")
+
+
+def write(machine, corpus, works, results, names, commands, busy):
+    """@works: those that were done. @names: of the contenders, as columns. @busy: the share of the processors that
+    others took."""
     mounted = [name for name in names if results.kinds[name] != "local"]
     sections = []
     if works:
         sections.append(section("Speed", machine_line(machine), SPEED.format(**corpus),
-                                table.figures(works, results, names)))
+                                table.figures(works, results, names), busy_line(busy)))
     if works and goals.OURS in names and len(names) > 1:
         sections.append(section("Ratios", table.ratios(works, results, names)))
     if goals.OURS in names:
@@ -54,4 +66,5 @@ def write(machine, corpus, works, results, names):
         sections.append(section("On disk", table.disk(results)))
     if results.growth:
         sections.append(section("Growth", GROWTH, table.growth(results), table.orchestrators(results)))
+    sections.append(section("Settings", settings(commands)))
     return "\n".join(sections)

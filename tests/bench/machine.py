@@ -55,6 +55,16 @@ def is_in_memory(folder):
     return filesystem_of(folder)[0] in MEMORY_FILESYSTEMS
 
 
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_seconds():
+    """What all processors together have worked, for anybody, since the start."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, read_text("/proc/stat").split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def package_versions():
     if not shutil.which("dpkg-query"):
         return {}
@@ -73,7 +83,7 @@ def describe(folder, caufs):
     kind, source, options = filesystem_of(folder)
     return {
         "cpu": cpu[1] if cpu else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "memory_bytes": int(memory[1]) * 1024 if memory else None,
         "kernel": platform.release(),
         "system": re.search(r'^PRETTY_NAME="?([^"\n]*)', read_text("/etc/os-release") + '\nPRETTY_NAME=""', re.M)[1],

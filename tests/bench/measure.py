@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+import machine
 from contenders import held
 from daemons import BenchError
 from tracing import Trace
@@ -109,14 +110,24 @@ class Measurer:
             daemon.reset_peak_memory()
             cpu = daemon.cpu_seconds()
         with Trace(contender) if traced else NoTrace() as trace:
+            started, all_cpu = time.monotonic(), machine.cpu_seconds()
             result = work.act(contender)
             settle(contender, self.settings)
+            elapsed, all_cpu = time.monotonic() - started, machine.cpu_seconds() - all_cpu
         record = {"ops": result["ops"], "bytes": result["bytes"], "seconds": result["seconds"],
                   "client_cpu": result["user"] + result["system"], "daemon_cpu": None, "daemon_peak": None,
-                  "traced": traced, "requests": trace.requests, "syncs": trace.syncs}
+                  "traced": traced, "requests": trace.requests, "syncs": trace.syncs,
+                  "elapsed": elapsed, "all_cpu": all_cpu}
         if daemon:
             record.update(daemon_cpu=daemon.cpu_seconds() - cpu, daemon_peak=daemon.peak_memory())
         return record
+
+    def busy(self):
+        """The share of the processors that went to others than the contenders and the client, or None."""
+        timed = [record for record in self.records if not record["traced"]]
+        capacity = sum(record["elapsed"] for record in timed) * machine.cores()
+        ours = sum(record["client_cpu"] + (record["daemon_cpu"] or 0) for record in timed)
+        return max(sum(record["all_cpu"] for record in timed) - ours, 0) / capacity if capacity else None
 
     def check(self, record):
         """All contenders have to do the same."""
