@@ -120,7 +120,7 @@ def report(options, text, contents):
         give_to_user(options.out)
         write(os.path.join(options.out, "results.json"), to_json(contents))
         write(os.path.join(options.out, "results.md"), text)
-        for path in plots.draw(options.out, contents["growth"].get(goals.OURS, [])):
+        for path in plots.draw(options.out, contents["growth"].get(goals.OURS, []), contents["orchestrators"]):
             give_to_user(path)
         say(f"wrote {options.out}/results.md, results.json and the plots beside them")
 

@@ -144,8 +144,13 @@ class Text(unittest.TestCase):
         self.assertIn(" 8.25 |", table.requests([work], Results([traced], KINDS), ["caufs"]))
 
     def test_plots_take_what_was_measured(self):
-        script = plots.script("/a/b.svg", "Saves", "reports/s", [("1 writer", [(1000, 5.5), (10000, 6)])], "reports")
-        self.assertIn("1000 5.5\n10000 6\nEND\n", script)
+        points = [{"reports": 1000, "save_1": 11}, {"reports": 10000, "save_1": 12, "control_save_1": 20}]
+        lines = plots.lines_of([("save_1", "1 writer"), ("control_save_1", "local"), ("save_8", "8 writers")], points,
+                               "reports", 0.5)
+        self.assertEqual([(line.title, line.points) for line in lines],
+                         [("1 writer", [(1000, 5.5), (10000, 6)]), ("local", [(10000, 10)])])
+        script = plots.script("/a/b.svg", "Saves", "reports/s", lines, "reports")
+        self.assertIn("1000 5.5\n10000 6.0\nEND\n", script)
         self.assertIn("set output '/a/b.svg'\n", script)
 
     def test_works_are_chosen_by_how_they_begin(self):
