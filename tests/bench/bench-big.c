@@ -9,7 +9,7 @@
 
 /* What cp(1) of coreutils 9.1 reads and writes at once. */
 #define BLOCK_SIZE (128 * 1024)
-#define LINE_SIZE  100
+#define LINE_SIZE 100
 
 /* More than any compressor looks back. */
 #define PATTERN_SIZE (64 * 1024 * 1024)
