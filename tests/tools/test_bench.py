@@ -301,7 +301,7 @@ class Runs(unittest.TestCase):
 
 class Daemons(unittest.TestCase):
     def test_a_process_is_in_its_tree(self):
-        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as child:
             self.assertLessEqual({os.getpid(), child.pid}, set(daemons.tree_of(os.getpid())))
             child.stdin.close()
 
