@@ -114,6 +114,8 @@ class Requests(harness.MountTest):
         self.assertLessEqual(counted.pop("LOOKUP", 0), 2)
         self.assertLessEqual(counted.pop("GETATTR", 0), 2)
         self.assertLessEqual(counted.pop("GETXATTR", 0), 2)
+        # ls(1) of coreutils 9.7 (Debian 13) lists the extended attributes of each file, which the kernel does not keep.
+        self.assertIn(counted.pop("LISTXATTR", 0), (0, 1001))
         self.assertEqual(counted, {"OPENDIR": 1, "RELEASEDIR": 1})
 
     def test_writing_asks_for_no_attributes(self):

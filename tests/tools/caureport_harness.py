@@ -144,10 +144,21 @@ class StoreTest(unittest.TestCase):
             file.write(content)
 
     def as_nobody(self):
-        """What makes subprocess run a program without privilege, which keeps a fault from harm outside of
+        """What makes subprocess run the tool without privilege, which keeps a fault from harm outside of
         self.dir. There it may read."""
         os.chmod(self.dir, 0o755)
-        return {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        if os.geteuid() != 0:
+            return {}
+        return {"user": 65534, "group": 65534, "extra_groups": [], "executable": self.copy_tool()}
+
+    def copy_tool(self):
+        """Where the tool was built others may not get to, below /root for example."""
+        library = os.path.join(os.path.dirname(CAUREPORT), "..", "store", "libcaustore.so.0")
+        os.makedirs(self.path("copy/tools"), exist_ok=True)
+        os.makedirs(self.path("copy/store"), exist_ok=True)
+        if os.path.exists(library):
+            shutil.copy(library, self.path("copy/store"))
+        return shutil.copy(shutil.which(CAUREPORT), self.path("copy/tools"))
 
     def sql(self, statement):
         database = sqlite3.connect(self.store)
