@@ -8,10 +8,23 @@
 /* Measured on the sample corpus, see docs/design.md. */
 #define CODEC_LEVEL 1
 
-static void
-compressor_free (gpointer ctx)
+/* Enough for ZSTD_compress() to write without looking at the end. */
+#define BOUND ZSTD_COMPRESSBOUND (CAU_STORED_CHUNK_SIZE)
+
+typedef struct
 {
-  ZSTD_freeCCtx (ctx);
+  ZSTD_CCtx *ctx;
+  guint8    *buffer; /* BOUND bytes */
+} Compressor;
+
+static void
+compressor_free (gpointer data)
+{
+  Compressor *self = data;
+
+  ZSTD_freeCCtx (self->ctx);
+  g_free (self->buffer);
+  g_free (self);
 }
 
 static void
@@ -24,17 +37,19 @@ decompressor_free (gpointer ctx)
 static GPrivate compressor = G_PRIVATE_INIT (compressor_free);
 static GPrivate decompressor = G_PRIVATE_INIT (decompressor_free);
 
-static ZSTD_CCtx *
+static Compressor *
 get_compressor (void)
 {
-  ZSTD_CCtx *ctx = g_private_get (&compressor);
+  Compressor *self = g_private_get (&compressor);
 
-  if (ctx == NULL)
+  if (self == NULL)
     {
-      ctx = ZSTD_createCCtx ();
-      g_private_set (&compressor, ctx);
+      self = g_new0 (Compressor, 1);
+      self->ctx = ZSTD_createCCtx ();
+      self->buffer = g_malloc (BOUND);
+      g_private_set (&compressor, self);
     }
-  return ctx;
+  return self;
 }
 
 static ZSTD_DCtx *
@@ -82,15 +97,14 @@ cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length)
 
   if (!is_zero (raw, length))
     {
-      gsize              bound = ZSTD_compressBound (length);
-      g_autofree guint8 *buffer = g_malloc (bound);
-      gsize              stored = ZSTD_compressCCtx (get_compressor (), buffer, bound, raw, length, CODEC_LEVEL);
+      Compressor *self = get_compressor ();
+      gsize       stored = ZSTD_compressCCtx (self->ctx, self->buffer, BOUND, raw, length, CODEC_LEVEL);
 
       /* An error code is a number near SIZE_MAX: it lands here as "not smaller" as well. */
       if (stored >= length)
         chunk->data = g_bytes_new (raw, length);
       else
-        chunk->data = g_bytes_new (buffer, stored);
+        chunk->data = g_bytes_new (self->buffer, stored);
       chunk->checksum = checksum_of (seed, chunk);
     }
   return g_steal_pointer (&chunk);

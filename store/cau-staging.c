@@ -2,6 +2,7 @@
 #include "cau-staging.h"
 
 #include "cau-codec.h"
+#include "cau-encoder.h"
 
 #include <openssl/evp.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 
 /* Raw chunks at once: a writer that alternates between two places does not encode at each step. */
 #define HOT_MAX 2
+
+/* Raw chunks that wait for the encoders or are with them. */
+#define ENCODING_MAX 8
 
 /* Encoded bytes in memory before they are staged: a small report never is. */
 #define STAGE_AT (1024 * 1024)
@@ -24,7 +28,7 @@ typedef struct
 {
   guint64 number;
   guint64 used; /* when, by staging->clock */
-  guint8 *data; /* CHUNK bytes, zeros behind the report's end; NULL: the place is free */
+  guint8 *data; /* room for CHUNK bytes, undefined behind the report's end; NULL: the place is free */
 } Hot;
 
 struct _CauStaging
@@ -36,6 +40,7 @@ struct _CauStaging
   guint64     seed; /* of the chunks' checksums; that of the base, whose chunks are inherited */
   Hot         hot[HOT_MAX];
   guint64     clock;
+  CauEncoder *encoder; /* has what is no longer hot and not encoded yet */
   GHashTable *encoded; /* number -> CauStoredChunk: written, not staged */
   gsize       encoded_bytes;
   CauStage   *stage;     /* NULL before anything was staged */
@@ -65,6 +70,7 @@ cau_staging_new (CauStore *store, CauReader *base)
   self->base = base;
   self->size = self->base_limit = base != NULL ? cau_reader_get_info (base)->size : 0;
   self->seed = base != NULL ? cau_reader_get_info (base)->seed : ((guint64) g_random_int () << 32 | g_random_int ());
+  self->encoder = cau_encoder_new (store->encoders, self->seed);
   self->encoded = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) cau_stored_chunk_free);
   self->hash = EVP_MD_CTX_new ();
   EVP_DigestInit_ex (self->hash, EVP_sha256 (), NULL);
@@ -101,6 +107,15 @@ drop_hot (CauStaging *self)
 }
 
 static void
+drop_encoding (CauStaging *self)
+{
+  CauStoredChunk *chunk;
+
+  while ((chunk = cau_encoder_pop (self->encoder, 0)) != NULL)
+    cau_stored_chunk_free (chunk);
+}
+
+static void
 drop_encoded (CauStaging *self)
 {
   g_hash_table_remove_all (self->encoded);
@@ -112,6 +127,7 @@ cau_staging_drop (CauStaging *self)
 {
   drop_stage (self);
   drop_hot (self);
+  drop_encoding (self);
   drop_encoded (self);
 }
 
@@ -119,6 +135,7 @@ void
 cau_staging_free (CauStaging *self)
 {
   cau_staging_drop (self);
+  cau_encoder_free (self->encoder);
   g_hash_table_unref (self->encoded);
   g_clear_pointer (&self->base, cau_reader_unref);
   EVP_MD_CTX_free (self->hash);
@@ -205,8 +222,9 @@ check_failed (CauStaging *self, GError **error)
   return self->failed == NULL;
 }
 
-static gboolean
-put_encoded (CauStaging *self, CauStoredChunk *chunk, GError **error)
+/* Older encodings of its number must have been put before: settle() comes first. */
+static void
+put_encoded (CauStaging *self, CauStoredChunk *chunk)
 {
   CauStoredChunk *old = g_hash_table_lookup (self->encoded, &chunk->number);
 
@@ -222,6 +240,16 @@ put_encoded (CauStaging *self, CauStoredChunk *chunk, GError **error)
       send_encoded (self, G_MAXUINT64);
       wait_until_sent (self, STAGING_MAX);
     }
+}
+
+/* Takes over what the encoders have finished, and waits until no more than @at_most chunks are with them. */
+static gboolean
+settle (CauStaging *self, guint at_most, GError **error)
+{
+  CauStoredChunk *chunk;
+
+  while ((chunk = cau_encoder_pop (self->encoder, at_most)) != NULL)
+    put_encoded (self, chunk);
   return check_failed (self, error);
 }
 
@@ -239,36 +267,31 @@ chunk_length (guint64 size, guint64 number)
 static gboolean
 load_base (CauStaging *self, guint64 number, guint8 *raw, GError **error)
 {
-  gsize wanted = chunk_length (self->base_limit, number), n_read = 0;
+  gsize wanted = chunk_length (self->base_limit, number), length = chunk_length (self->size, number), n_read = 0;
 
   if (wanted > 0 && !cau_reader_read (self->base, number * CHUNK, raw, wanted, &n_read, error))
     return FALSE;
-  memset (raw + n_read, 0, CHUNK - n_read);
+  memset (raw + n_read, 0, length - n_read);
   return TRUE;
 }
 
-static gboolean
-decode_whole (CauStaging *self, const CauStoredChunk *chunk, guint8 *raw, GError **error)
-{
-  gsize length = chunk_length (self->size, chunk->number);
-
-  memset (raw + length, 0, CHUNK - length);
-  return cau_codec_decode (self->seed, chunk, raw, length, error);
-}
-
-/* A chunk was encoded with the length it had then, which its later neighbours do not change: a last chunk that grows is
+/* Loads the bytes of chunk @number that the report has. A chunk was encoded with the length it had then, which its later neighbours do not change: a last chunk that grows is
  * loaded first, and encoded again. So its length then is its length by the size now, or it is hot. */
 static gboolean
 load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
 {
-  CauStoredChunk *chunk = g_hash_table_lookup (self->encoded, &number);
   CauBackend     *backend = self->store->backend;
+  gsize           length = chunk_length (self->size, number);
+  CauStoredChunk *chunk;
   CauStoredChunk  staged = { 0 };
   g_autoptr (GError) local = NULL;
   gboolean ok;
 
+  if (!settle (self, 0, error))
+    return FALSE;
+  chunk = g_hash_table_lookup (self->encoded, &number);
   if (chunk != NULL)
-    return decode_whole (self, chunk, raw, error);
+    return cau_codec_decode (self->seed, chunk, raw, length, error);
   if (number >= self->staged_to)
     return load_base (self, number, raw, error);
 
@@ -278,7 +301,7 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
   if (backend->klass->get_chunk (backend, backend->klass->stage_get_version (backend, self->stage), number, &staged,
                                  &local))
     {
-      ok = decode_whole (self, &staged, raw, error);
+      ok = cau_codec_decode (self->seed, &staged, raw, length, error);
       g_clear_pointer (&staged.data, g_bytes_unref);
       return ok;
     }
@@ -288,13 +311,16 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
   return FALSE;
 }
 
+/* Hands the chunk to the encoders. */
 static gboolean
 cool (CauStaging *self, Hot *hot, GError **error)
 {
-  g_autofree guint8 *data = g_steal_pointer (&hot->data);
-  gsize              length = data != NULL ? chunk_length (self->size, hot->number) : 0;
+  gsize length = hot->data != NULL ? chunk_length (self->size, hot->number) : 0;
 
-  return length == 0 || put_encoded (self, cau_codec_encode (self->seed, hot->number, data, length), error);
+  if (length > 0)
+    cau_encoder_push (self->encoder, hot->number, g_steal_pointer (&hot->data), length);
+  g_clear_pointer (&hot->data, g_free);
+  return settle (self, ENCODING_MAX, error);
 }
 
 static Hot *
@@ -318,12 +344,10 @@ heat (CauStaging *self, guint64 number, gboolean load, GError **error)
       for (guint i = 1; i < HOT_MAX; i++)
         if (oldest->data != NULL && (self->hot[i].data == NULL || self->hot[i].used < oldest->used))
           oldest = &self->hot[i];
-      data = g_malloc (CHUNK);
       if (!cool (self, oldest, error))
         return NULL;
-      if (!load)
-        memset (data, 0, CHUNK);
-      else if (!load_chunk (self, number, data, error))
+      data = cau_encoder_take_buffer (self->encoder);
+      if (load && !load_chunk (self, number, data, error))
         return NULL;
       hot = oldest;
       hot->number = number;
@@ -339,13 +363,25 @@ heat (CauStaging *self, guint64 number, gboolean load, GError **error)
 static gboolean
 extend (CauStaging *self, guint64 size, GError **error)
 {
-  guint64 first = cau_stored_chunks (self->size), end = cau_stored_chunks (size);
+  guint64 first = cau_stored_chunks (self->size), end = cau_stored_chunks (size), last = self->size / CHUNK;
+  gsize   at = self->size % CHUNK;
 
-  if (self->size % CHUNK != 0 && heat (self, self->size / CHUNK, TRUE, error) == NULL)
+  if (at != 0)
+    {
+      Hot *hot = heat (self, last, TRUE, error);
+
+      if (hot == NULL)
+        return FALSE;
+      memset (hot->data + at, 0, chunk_length (size, last) - at);
+    }
+  if (!settle (self, 0, error))
     return FALSE;
   for (guint64 number = first; number < end; number++)
-    if (!put_encoded (self, cau_codec_encode_hole (self->seed, number), error))
-      return FALSE;
+    {
+      put_encoded (self, cau_codec_encode_hole (self->seed, number));
+      if (!check_failed (self, error))
+        return FALSE;
+    }
   self->size = size;
   return TRUE;
 }
@@ -359,6 +395,7 @@ forget_hash_from (CauStaging *self, guint64 offset)
   self->hashed = 0;
 }
 
+/* Called when nothing is with the encoders. */
 static void
 forget_chunks_from (CauStaging *self, guint64 first)
 {
@@ -385,16 +422,11 @@ forget_chunks_from (CauStaging *self, guint64 first)
 static gboolean
 shrink (CauStaging *self, guint64 size, GError **error)
 {
-  gsize rest = size % CHUNK;
-  Hot  *hot = NULL;
-
-  if (rest != 0)
-    {
-      hot = heat (self, size / CHUNK, TRUE, error);
-      if (hot == NULL)
-        return FALSE;
-      memset (hot->data + rest, 0, CHUNK - rest);
-    }
+  /* The last chunk gets shorter, so it is written again. */
+  if (size % CHUNK != 0 && heat (self, size / CHUNK, TRUE, error) == NULL)
+    return FALSE;
+  if (!settle (self, 0, error))
+    return FALSE;
   forget_chunks_from (self, cau_stored_chunks (size));
   forget_hash_from (self, size);
   self->size = size;
@@ -519,15 +551,28 @@ copy_encoded (CauStaging *self)
   return chunks;
 }
 
+/* Here and now: a small report is one chunk, which no other thread would have earlier. */
+static void
+encode_hot (CauStaging *self)
+{
+  for (guint i = 0; i < HOT_MAX; i++)
+    {
+      Hot               *hot = &self->hot[i];
+      g_autofree guint8 *data = g_steal_pointer (&hot->data);
+      gsize              length = data != NULL ? chunk_length (self->size, hot->number) : 0;
+
+      if (length > 0)
+        put_encoded (self, cau_codec_encode (self->seed, hot->number, data, length));
+    }
+}
+
 gboolean
 cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error)
 {
   /* The hash first: it may read what is hot. */
-  if (!hash_rest (self, op->info.sha256, error))
+  if (!hash_rest (self, op->info.sha256, error) || !settle (self, 0, error))
     return FALSE;
-  for (guint i = 0; i < HOT_MAX; i++)
-    if (!cool (self, &self->hot[i], error))
-      return FALSE;
+  encode_hot (self);
   if (!check_failed (self, error))
     return FALSE;
   op->stage = self->stage;

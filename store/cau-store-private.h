@@ -14,6 +14,7 @@ struct _CauStore
   guint64         max_report_size; /* never 0; set before threads use the store */
   CauTargets     *targets;
   GThreadPool    *rebasers; /* of CauUpload: appends that have to be put after somebody else's commit */
+  GThreadPool    *encoders; /* see cau-encoder.h; NULL when opened for reading only */
 };
 
 /* Takes over the caller's pin of info->version. @info is copied. */

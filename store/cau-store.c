@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "cau-encoder.h"
 #include "cau-store-private.h"
 
 #include <string.h>
@@ -55,6 +56,8 @@ cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error)
   self->max_report_size = CAU_REPORT_SIZE_MAX;
   self->targets = cau_targets_new ();
   self->rebasers = g_thread_pool_new (cau_upload_rebase, self, REBASERS_MAX, FALSE, NULL);
+  if (!backend->read_only)
+    self->encoders = cau_encoder_pool_new ();
   return self;
 }
 
@@ -71,6 +74,8 @@ store_free (gpointer data)
   CauStore *self = data;
 
   g_thread_pool_free (self->rebasers, FALSE, TRUE);
+  if (self->encoders != NULL)
+    g_thread_pool_free (self->encoders, FALSE, TRUE);
   self->backend->klass->close (self->backend);
   cau_targets_free (self->targets);
   g_free (self->uri);
