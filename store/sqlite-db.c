@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-schema.h"
+#include "sqlite-vfs.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -147,7 +148,8 @@ cau_db_open (const char *path, CauDbMode mode, GError **error)
 
   self->path = g_strdup (path);
   self->statements = g_hash_table_new_full (g_direct_hash, g_direct_equal, NULL, finalize);
-  if (sqlite3_open_v2 (uri, &self->handle, open_flags (mode) | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL)
+  if (sqlite3_open_v2 (uri, &self->handle, open_flags (mode) | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+                       cau_vfs_get_name ())
       != SQLITE_OK)
     {
       cau_db_set_error (self, error);
