@@ -91,18 +91,20 @@ cau_codec_encode_hole (guint64 seed, guint64 number)
 }
 
 CauStoredChunk *
-cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length)
+cau_codec_encode (guint64 seed, guint64 number, guint8 **raw, gsize length)
 {
   g_autoptr (CauStoredChunk) chunk = cau_codec_encode_hole (seed, number);
 
-  if (!is_zero (raw, length))
+  if (!is_zero (*raw, length))
     {
       Compressor *self = get_compressor ();
-      gsize       stored = ZSTD_compressCCtx (self->ctx, self->buffer, BOUND, raw, length, CODEC_LEVEL);
+      gsize       stored = ZSTD_compressCCtx (self->ctx, self->buffer, BOUND, *raw, length, CODEC_LEVEL);
 
       /* An error code is a number near SIZE_MAX: it lands here as "not smaller" as well. */
-      if (stored >= length)
-        chunk->data = g_bytes_new (raw, length);
+      if (stored >= length && length >= CAU_STORED_CHUNK_SIZE / 2)
+        chunk->data = g_bytes_new_take (g_steal_pointer (raw), length);
+      else if (stored >= length)
+        chunk->data = g_bytes_new (*raw, length);
       else
         chunk->data = g_bytes_new (self->buffer, stored);
       chunk->checksum = checksum_of (seed, chunk);

@@ -10,8 +10,9 @@
 
 G_BEGIN_DECLS
 
-/* Encodes @length bytes, 1 to CAU_STORED_CHUNK_SIZE. All zeros become a hole. Returns: (transfer full). */
-CauStoredChunk *cau_codec_encode (guint64 seed, guint64 number, const guint8 *raw, gsize length);
+/* Encodes @length bytes, 1 to CAU_STORED_CHUNK_SIZE. All zeros become a hole. What does not shrink may stay where it is: then
+ * the chunk takes over *@raw, for g_free(), and *@raw becomes NULL. Returns: (transfer full). */
+CauStoredChunk *cau_codec_encode (guint64 seed, guint64 number, guint8 **raw, gsize length);
 
 /* A chunk of zeros, which is stored without bytes. It has a checksum as well: of a damaged record that says nothing
  * can come a hole, but not the right one. Returns: (transfer full). */

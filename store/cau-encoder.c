@@ -10,7 +10,7 @@ typedef struct
 {
   CauEncoder     *encoder;
   guint64         number;
-  guint8         *data;
+  guint8         *data; /* the encoder's, then NULL if the chunk has taken it */
   gsize           length;
   CauStoredChunk *chunk; /* NULL until it is encoded; guarded by the encoder's lock */
 } Job;
@@ -32,7 +32,7 @@ encode (gpointer data, G_GNUC_UNUSED gpointer user_data)
 {
   Job            *job = data;
   CauEncoder     *self = job->encoder;
-  CauStoredChunk *chunk = cau_codec_encode (self->seed, job->number, job->data, job->length);
+  CauStoredChunk *chunk = cau_codec_encode (self->seed, job->number, &job->data, job->length);
 
   g_mutex_lock (&self->lock);
   job->chunk = chunk;
@@ -84,7 +84,7 @@ cau_encoder_take_buffer (CauEncoder *self)
 static void
 give_buffer (CauEncoder *self, guint8 *data)
 {
-  if (self->n_spare < SPARE_MAX)
+  if (data != NULL && self->n_spare < SPARE_MAX)
     self->spare[self->n_spare++] = data;
   else
     g_free (data);

@@ -562,7 +562,7 @@ encode_hot (CauStaging *self)
       gsize              length = data != NULL ? chunk_length (self->size, hot->number) : 0;
 
       if (length > 0)
-        put_encoded (self, cau_codec_encode (self->seed, hot->number, data, length));
+        put_encoded (self, cau_codec_encode (self->seed, hot->number, &data, length));
     }
 }
 

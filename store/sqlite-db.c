@@ -10,8 +10,10 @@
 /* How long one process waits for another that holds the write lock, in milliseconds. */
 #define DB_BUSY_TIMEOUT_MS 30000
 
-/* Of each connection's page cache; the kernel caches the file as well. */
+/* Of each connection's page cache; the kernel caches the file as well. A writer's holds a transaction: pages that
+ * leave it before the commit are written once more, with the checksums of all frames after them. */
 #define DB_CACHE_KIB 1024
+#define DB_WRITE_CACHE_KIB 8192
 
 struct _CauDb
 {
@@ -98,7 +100,8 @@ cau_db_exec (CauDb *self, const char *sql, GError **error)
 static gboolean
 db_configure (CauDb *self, CauDbMode mode, GError **error)
 {
-  g_autofree char *cache = g_strdup_printf ("PRAGMA cache_size=-%d", DB_CACHE_KIB);
+  g_autofree char *cache =
+    g_strdup_printf ("PRAGMA cache_size=-%d", mode == CAU_DB_READ_ONLY ? DB_CACHE_KIB : DB_WRITE_CACHE_KIB);
 
   /* trusted_schema and cell_size_check: the file may have been damaged, or made, by anybody. Debian builds SQLite
    * to overwrite what is deleted, which on a full disk takes as much room in the WAL as it gives. Checkpoints are made by the
