@@ -38,6 +38,10 @@ typedef struct
   guint64 checksum; /* see cau-codec.h; a hole has one too */
 } CauStoredChunk;
 
+/* Is given a chunk that was read. Its data is the backend's, so that a large one is not copied once more: gone after the
+ * call, also for who has a reference to it. Must not call the backend. */
+typedef gboolean (*CauChunkFunc) (const CauStoredChunk *chunk, gpointer user_data, GError **error);
+
 /* What a backend keeps about an upload that it was given chunks of. Made by stage_new(), only touched by
  * operations that name it, freed by stage_free() when the last of them is done. Dropping it
  * without a commit leaves what was staged to the collector. */
@@ -146,8 +150,9 @@ typedef struct
   gboolean (*get_report) (CauBackend *self, guint64 report, CauReportInfo *info, GError **error);
   gboolean (*get_version) (CauBackend *self, guint64 version, CauReportInfo *info, GError **error);
 
-  /* Fills @chunk; its data is the caller's. NOT_FOUND when the version has no such chunk. */
-  gboolean (*get_chunk) (CauBackend *self, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error);
+  /* Calls @use with the chunk and @user_data, unless it fails itself. NOT_FOUND when the version has no such chunk. */
+  gboolean (*read_chunk) (CauBackend *self, guint64 version, guint64 number, CauChunkFunc use, gpointer user_data,
+                          GError **error);
 
   /* Keeps the collectors of all processes from @version until as many calls of unpin, or the
    * end of the process. It does not say that the version exists: look after pinning.
@@ -157,7 +162,7 @@ typedef struct
 
   CauStage *(*stage_new) (CauBackend *self);
   void (*stage_free) (CauBackend *self, CauStage *stage);
-  /* The version under which chunks are staged, for get_chunk; 0 before the first was. */
+  /* The version under which chunks are staged, for read_chunk; 0 before the first was. */
   guint64 (*stage_get_version) (CauBackend *self, CauStage *stage);
 
   void (*submit) (CauBackend *self, CauOp *op);

@@ -144,3 +144,27 @@ cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize 
     }
   return TRUE;
 }
+
+typedef struct
+{
+  guint64 seed;
+  guint8 *raw;
+  gsize   length;
+} Load;
+
+static gboolean
+decode_loaded (const CauStoredChunk *chunk, gpointer user_data, GError **error)
+{
+  Load *load = user_data;
+
+  return cau_codec_decode (load->seed, chunk, load->raw, load->length, error);
+}
+
+gboolean
+cau_codec_load (CauBackend *backend, guint64 version, guint64 seed, guint64 number, guint8 *raw, gsize length,
+                GError **error)
+{
+  Load load = { .seed = seed, .raw = raw, .length = length };
+
+  return backend->klass->read_chunk (backend, version, number, decode_loaded, &load, error);
+}

@@ -21,4 +21,8 @@ CauStoredChunk *cau_codec_encode_hole (guint64 seed, guint64 number);
 /* Decodes @chunk, a chunk of @length bytes, into @raw. Errors: CORRUPT; the message names the check. */
 gboolean cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error);
 
+/* Reads chunk @number of @version, a chunk of @length bytes, and decodes it into @raw. Errors: NOT_FOUND, CORRUPT. */
+gboolean cau_codec_load (CauBackend *backend, guint64 version, guint64 seed, guint64 number, guint8 *raw, gsize length,
+                         GError **error);
+
 G_END_DECLS

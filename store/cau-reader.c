@@ -157,23 +157,17 @@ prefix_report (CauReader *self, GError **error)
 static gboolean
 load_chunk (CauReader *self, guint64 number, guint8 *raw, GError **error)
 {
-  CauBackend    *backend = self->store->backend;
-  CauStoredChunk chunk = { 0 };
   g_autoptr (GError) local = NULL;
-  gboolean ok;
 
-  if (!backend->klass->get_chunk (backend, self->info.version, number, &chunk, &local))
-    {
-      if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
-        g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
-                     "chunk %" G_GUINT64_FORMAT " is damaged: it is missing", number);
-      else
-        g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
-    }
-  ok = cau_codec_decode (self->info.seed, &chunk, raw, chunk_length (self, number), error);
-  g_clear_pointer (&chunk.data, g_bytes_unref);
-  return ok;
+  if (cau_codec_load (self->store->backend, self->info.version, self->info.seed, number, raw,
+                      chunk_length (self, number), &local))
+    return TRUE;
+  if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                 "chunk %" G_GUINT64_FORMAT " is damaged: it is missing", number);
+  else
+    g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
 }
 
 static gboolean

@@ -283,9 +283,7 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
   CauBackend     *backend = self->store->backend;
   gsize           length = chunk_length (self->size, number);
   CauStoredChunk *chunk;
-  CauStoredChunk  staged = { 0 };
   g_autoptr (GError) local = NULL;
-  gboolean ok;
 
   if (!settle (self, 0, error))
     return FALSE;
@@ -298,13 +296,9 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
   wait_until_sent (self, 0);
   if (!check_failed (self, error))
     return FALSE;
-  if (backend->klass->get_chunk (backend, backend->klass->stage_get_version (backend, self->stage), number, &staged,
-                                 &local))
-    {
-      ok = cau_codec_decode (self->seed, &staged, raw, length, error);
-      g_clear_pointer (&staged.data, g_bytes_unref);
-      return ok;
-    }
+  if (cau_codec_load (backend, backend->klass->stage_get_version (backend, self->stage), self->seed, number, raw,
+                      length, &local))
+    return TRUE;
   if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
     return load_base (self, number, raw, error);
   g_propagate_error (error, g_steal_pointer (&local));

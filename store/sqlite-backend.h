@@ -53,8 +53,8 @@ gboolean cau_sqlite_find_report (CauBackend *backend, guint64 id, const char *na
                                  GError **error);
 gboolean cau_sqlite_get_report (CauBackend *backend, guint64 report, CauReportInfo *info, GError **error);
 gboolean cau_sqlite_get_version (CauBackend *backend, guint64 version, CauReportInfo *info, GError **error);
-gboolean cau_sqlite_get_chunk (CauBackend *backend, guint64 version, guint64 number, CauStoredChunk *chunk,
-                               GError **error);
+gboolean cau_sqlite_read_chunk (CauBackend *backend, guint64 version, guint64 number, CauChunkFunc use,
+                                gpointer user_data, GError **error);
 gboolean cau_sqlite_stat (CauBackend *backend, CauStoreStat *stat, GError **error);
 
 /* The same on a connection that the caller has: used inside the writer's transactions too. *@found tells. */

@@ -80,19 +80,21 @@ cau_chunks_measure (CauDb *db, CauReportInfo *info, GError **error)
   return TRUE;
 }
 
-static void
-fill (CauStmt *stmt, guint64 number, CauStoredChunk *chunk)
+static gboolean
+use_row (CauStmt *stmt, guint64 number, CauChunkFunc use, gpointer user_data, GError **error)
 {
-  chunk->number = number;
-  chunk->checksum = (guint64) sqlite3_column_int64 (stmt, 0);
-  chunk->data = NULL;
+  CauStoredChunk chunk = { .number = number, .checksum = (guint64) sqlite3_column_int64 (stmt, 0) };
+  g_autoptr (GBytes) data = NULL;
+
   /* Whether it is a hole, its checksum says. */
   if (sqlite3_column_type (stmt, 1) != SQLITE_NULL)
-    chunk->data = g_bytes_new (sqlite3_column_blob (stmt, 1), (gsize) sqlite3_column_bytes (stmt, 1));
+    data = g_bytes_new_static (sqlite3_column_blob (stmt, 1), (gsize) sqlite3_column_bytes (stmt, 1));
+  chunk.data = data;
+  return use (&chunk, user_data, error);
 }
 
 static gboolean
-get_inherited (CauDb *db, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error)
+read_inherited (CauDb *db, guint64 version, guint64 number, CauChunkFunc use, gpointer user_data, GError **error)
 {
   g_autoptr (CauStmt) stmt =
     cau_db_bind (db, error,
@@ -115,12 +117,11 @@ get_inherited (CauDb *db, guint64 version, guint64 number, CauStoredChunk *chunk
                    "chunk %" G_GUINT64_FORMAT " is damaged: its bytes are missing", number);
       return FALSE;
     }
-  fill (stmt, number, chunk);
-  return TRUE;
+  return use_row (stmt, number, use, user_data, error);
 }
 
 gboolean
-cau_chunks_get (CauDb *db, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error)
+cau_chunks_read (CauDb *db, guint64 version, guint64 number, CauChunkFunc use, gpointer user_data, GError **error)
 {
   g_autoptr (CauStmt) stmt =
     cau_db_bind (db, error, "SELECT checksum, data FROM chunks WHERE id = " FIRST ("?1") " + ?2", "ii",
@@ -130,9 +131,8 @@ cau_chunks_get (CauDb *db, guint64 version, guint64 number, CauStoredChunk *chun
   if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
     return FALSE;
   if (done)
-    return get_inherited (db, version, number, chunk, error);
-  fill (stmt, number, chunk);
-  return TRUE;
+    return read_inherited (db, version, number, use, user_data, error);
+  return use_row (stmt, number, use, user_data, error);
 }
 
 /* ---- deleting ---- */

@@ -21,8 +21,9 @@ gboolean cau_chunks_inherit (CauDb *db, guint64 version, guint64 base, guint64 e
 /* Sets info->stored_size. CORRUPT unless info->version has each chunk from 0 to its last: it is whole then. */
 gboolean cau_chunks_measure (CauDb *db, CauReportInfo *info, GError **error);
 
-/* Fills @chunk. Errors: NOT_FOUND, CORRUPT. */
-gboolean cau_chunks_get (CauDb *db, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error);
+/* As CauBackendClass.read_chunk. Errors: NOT_FOUND, CORRUPT, those of @use. */
+gboolean cau_chunks_read (CauDb *db, guint64 version, guint64 number, CauChunkFunc use, gpointer user_data,
+                          GError **error);
 
 /* Deletes all that info->version has and no other version of info->report shares. */
 gboolean cau_chunks_delete (CauDb *db, const CauReportInfo *info, GError **error);

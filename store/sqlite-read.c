@@ -200,11 +200,12 @@ cau_sqlite_get_version (CauBackend *backend, guint64 version, CauReportInfo *inf
 }
 
 gboolean
-cau_sqlite_get_chunk (CauBackend *backend, guint64 version, guint64 number, CauStoredChunk *chunk, GError **error)
+cau_sqlite_read_chunk (CauBackend *backend, guint64 version, guint64 number, CauChunkFunc use, gpointer user_data,
+                       GError **error)
 {
   g_auto (CauLease) lease = { 0 };
 
-  return cau_lease_take (&lease, backend, error) && cau_chunks_get (lease.db, version, number, chunk, error);
+  return cau_lease_take (&lease, backend, error) && cau_chunks_read (lease.db, version, number, use, user_data, error);
 }
 
 static gboolean
