@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-log.h"
 #include "caufs-mount.h"
+#include "caufs-readahead.h"
 #include "caufs-signals.h"
 #include "caufs.h"
 
@@ -55,6 +56,7 @@ caufs_init (void *userdata, struct fuse_conn_info *conn)
   g_autofree char *message = NULL;
 
   negotiate (self->options, conn);
+  caufs_readahead_raise (self->options->mountpoint, conn);
   message = g_strdup_printf ("caufs: %s mounted on %s", self->options->store, self->options->mountpoint);
   caufs_daemon_ready (self->daemon, message);
 }
