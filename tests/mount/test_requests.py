@@ -57,6 +57,21 @@ class Requests(harness.MountTest):
         self.mark()
         return dict(since())
 
+    def test_a_large_report_is_read_in_large_requests(self):
+        device = os.stat(self.root).st_dev
+        setting = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
+        with open(setting, encoding="ascii") as file:
+            ahead = int(file.read()) << 10
+        self.assertEqual(ahead, (1 << 20) if os.access(setting, os.W_OK) else (1 << 17))
+        data = text_bytes(8 << 20)
+        write_file(self.path("large"), data)
+
+        def read():
+            with open(self.path("large"), "rb") as file:
+                self.assert_bytes(file.read(), data)
+
+        self.assertLessEqual(self.requests(read, releases=1)["READ"], 2 * len(data) // ahead)
+
     def know_folder(self):
         """The kernel drops a folder's attributes when a name in it is made, and asks for them in the next walk."""
         os.stat(os.path.dirname(self.path("a")))
