@@ -31,6 +31,7 @@ static const Command commands[] = {
   { "save-lines", 2, "FILE SIZE", bench_save_lines },
   { "read-big", 1, "FILE", bench_read_big },
   { "read-random", 1, "FILE", bench_read_random },
+  { "sync", 2, "FILE SIZE", bench_sync },
 };
 
 void

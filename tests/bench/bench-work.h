@@ -77,5 +77,6 @@ void bench_save_big (const BenchOptions *options, BenchResult *result);
 void bench_save_lines (const BenchOptions *options, BenchResult *result);
 void bench_read_big (const BenchOptions *options, BenchResult *result);
 void bench_read_random (const BenchOptions *options, BenchResult *result);
+void bench_sync (const BenchOptions *options, BenchResult *result);
 
 G_END_DECLS

@@ -9,6 +9,9 @@ PATTERN = "KB5034441"
 KIB = 1024
 MIB = 1024 * KIB
 
+# What caufs writes for a report of the corpus's mean size: seven pages.
+SYNCED_BYTES = 28 * KIB
+
 
 def size_text(size):
     return f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB"
@@ -18,7 +21,7 @@ class Work:
     """One thing that is timed. before() and act() take the contender; act() returns what the client printed."""
 
     def __init__(self, name, title, act, before=None, unit="operations", durable=True, needs_cold=False,
-                 is_warm=False, changes=False):
+                 is_warm=False, changes=False, local_only=False):
         self.name = name
         self.title = title
         self.act = act
@@ -31,8 +34,12 @@ class Work:
         self.is_warm = is_warm
         # Whether it changes what is stored.
         self.changes = changes
+        # Whether it is about the disk, not about filesystems.
+        self.local_only = local_only
 
     def suits(self, contender):
+        if self.local_only:
+            return contender.kind == "local"
         return self.durable or contender.has_volatile
 
     def amount(self, result):
@@ -95,8 +102,14 @@ class Saves(Group):
                     f"save reports, {writers}, {'durable' if durable else 'volatile'}",
                     act, before=self.new_folder, durable=durable, changes=True)
 
+    def sync(self, contender):
+        return self.client("sync", "--ops", self.settings.reports, os.path.join(self.folder(contender), "log"),
+                           SYNCED_BYTES)
+
     def works(self):
-        return [self.work(threads, durable) for threads in (1, 4, 8) for durable in (True, False)]
+        saves = [self.work(threads, durable) for threads in (1, 4, 8) for durable in (True, False)]
+        return saves + [Work("save-floor", f"{size_text(SYNCED_BYTES)} appended to a log and synced, the least for a "
+                             "durable save", self.sync, before=self.new_folder, changes=True, local_only=True)]
 
 
 class Library(Group):
