@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-vfs.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What is gathered of the WAL. A connection holds back frames of the transaction that it has open, and never anything of
  * another:
@@ -29,7 +32,7 @@
 /* Bytes that are gathered, and bytes written at once when the database grows. The system's VFS cannot write 128 KiB at once
  * (os_unix.c, seekAndWriteFd()). */
 #define GATHER_MAX (127 * 1024)
-#define GROW_STEP  (64 * 1024)
+#define GROW_STEP (64 * 1024)
 
 /* The lock of the one writer among those of the wal-index (sqlite.org/walformat.html, "WAL Locks"). */
 #define WRITER_LOCK 0
@@ -51,6 +54,7 @@ struct _File
   /* of a database */
   File  *wal;   /* its WAL, while that is open */
   gint64 chunk; /* by how many bytes it grows; 0: as it comes */
+  int    fd;    /* the real file's, not to be closed; -1: not known */
 
   /* of a WAL */
   File      *db;
@@ -156,23 +160,42 @@ wal_write (File *self, const guint8 *data, int length, gint64 offset)
 
 /* ---- the database ---- */
 
-/* As SQLite does it where it is told so, but not by a write for each page. What is written is room that a full disk cannot
- * take away any more. */
+static int
+write_zeros (File *self, gint64 start, gint64 end)
+{
+  g_autofree guint8 *zeros = g_malloc0 (GROW_STEP);
+  int                result = SQLITE_OK;
+
+  for (; result == SQLITE_OK && start < end; start += GROW_STEP)
+    result = REAL (&self->base, xWrite, zeros, (int) MIN (end - start, GROW_STEP), start);
+  return result;
+}
+
+/* SQLite does it by a write for each page where its build does not know posix_fallocate(3), as Debian's does not. Pages
+ * written so would go to the disk twice if the checkpoint is not soon. */
+static int
+take_room (File *self, gint64 start, gint64 end)
+{
+  int r;
+
+  do
+    r = self->fd >= 0 ? fallocate (self->fd, 0, start, end - start) : -1;
+  while (r != 0 && self->fd >= 0 && errno == EINTR);
+  if (r == 0)
+    return SQLITE_OK;
+  if (self->fd < 0 || errno == EOPNOTSUPP)
+    return write_zeros (self, start, end);
+  return errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+}
+
 static int
 grow (File *self, gint64 size)
 {
-  g_autofree guint8 *zeros = NULL;
-  sqlite3_int64      end = 0;
-  int                result = REAL (&self->base, xFileSize, &end);
+  sqlite3_int64 end = 0;
+  int           result = REAL (&self->base, xFileSize, &end);
 
   size = (size + self->chunk - 1) / self->chunk * self->chunk;
-  for (; result == SQLITE_OK && end < size; end += GROW_STEP)
-    {
-      if (zeros == NULL)
-        zeros = g_malloc0 (GROW_STEP);
-      result = REAL (&self->base, xWrite, zeros, (int) MIN (size - end, GROW_STEP), end);
-    }
-  return result;
+  return result == SQLITE_OK && end < size ? take_room (self, end, size) : result;
 }
 
 /* ---- the methods of a file ---- */
@@ -341,6 +364,37 @@ real_vfs (sqlite3_vfs *vfs)
   return vfs->pAppData;
 }
 
+/* SQLite does not tell the descriptor of a file, and one of our own could not be closed: all POSIX locks that the process
+ * has on the file would go with it (fcntl(2)). So the calls by which the system's VFS opens are watched. */
+static int (*real_open) (const char *path, int flags, int mode);
+static _Thread_local int opened = -1;
+
+static int
+watched_open (const char *path, int flags, int mode)
+{
+  return opened = real_open (path, flags, mode);
+}
+
+static void
+watch_open (sqlite3_vfs *real)
+{
+  real_open = (int (*) (const char *, int, int)) real->xGetSystemCall (real, "open");
+  if (real_open != NULL)
+    real->xSetSystemCall (real, "open", (sqlite3_syscall_ptr) watched_open);
+}
+
+/* The descriptor of the database file @name that was just opened. -1: it is one that was open before, and used again. */
+static int
+find_descriptor (const char *name)
+{
+  struct stat is, wanted;
+
+  if (opened < 0 || fstat (opened, &is) != 0 || stat (name, &wanted) != 0 || is.st_ino != wanted.st_ino
+      || is.st_dev != wanted.st_dev)
+    return -1;
+  return opened;
+}
+
 /* Frames are gathered where SQLite writes each by two writes and nothing else, which it does for disks that keep what
  * lies beside what is written when the power fails: all, as it believes. */
 static void
@@ -360,11 +414,13 @@ vfs_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int
 
   memset (self, 0, sizeof *self);
   self->real = (sqlite3_file *) (self + 1);
+  opened = -1;
   result = real_vfs (vfs)->xOpen (real_vfs (vfs), name, self->real, flags, out_flags);
   /* SQLite closes what has methods, even if opening it failed. */
   if (self->real->pMethods == NULL)
     return result;
   self->base.pMethods = &file_methods;
+  self->fd = result == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB) ? find_descriptor (name) : -1;
   if (result == SQLITE_OK && (flags & SQLITE_OPEN_WAL))
     link_wal (self, name);
   return result;
@@ -441,6 +497,7 @@ cau_vfs_get_name (void)
     {
       sqlite3_vfs *real = sqlite3_vfs_find ("unix");
 
+      watch_open (real);
       the_vfs.pAppData = real;
       the_vfs.szOsFile = (int) sizeof (File) + real->szOsFile;
       the_vfs.mxPathname = real->mxPathname;

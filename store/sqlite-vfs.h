@@ -4,7 +4,8 @@
 /* How SQLite's files are written: as the system's VFS does it, with fewer and larger writes.
  *
  * SQLite writes each frame of the WAL in two parts, 24 bytes and a page. Here the frames of a transaction are gathered, and
- * written when its commit frame is complete. Room for the database to grow is taken in blocks, not by a write for each page. */
+ * written when its commit frame is complete. Room for the database to grow is taken by fallocate(2),
+ * not by a write to each page. */
 
 /* The name of the VFS, for sqlite3_open_v2(). Registers it when called first; any thread. */
 const char *cau_vfs_get_name (void);

@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -156,6 +158,8 @@ teardown (void **state)
 #define SPILL "PRAGMA cache_size=10"
 #define MANY_ROWS "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)"
 #define FILL MANY_ROWS " INSERT OR REPLACE INTO t SELECT i, randomblob(700) FROM n"
+
+#define GROW_BYTES 262144
 
 /* ---- tests ---- */
 
@@ -307,25 +311,80 @@ synced_transaction_is_written_before_it_is_synced (void **state)
   assert_whole (f);
 }
 
+/* Makes the file grow by @bytes at least. Returns: SQLite's result. */
+static int
+grow (sqlite3 *db, gint64 bytes)
+{
+  int chunk = GROW_BYTES;
+
+  assert_int_equal (sqlite3_file_control (db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk), SQLITE_OK);
+  return sqlite3_file_control (db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
+}
+
+static void
+assert_room (Fixture *f, gint64 bytes)
+{
+  struct stat st;
+
+  assert_int_equal (stat (f->path, &st), 0);
+  assert_int_equal (st.st_size, bytes);
+  assert_in_range (st.st_blocks, (guint) bytes / 512 - 8, G_MAXUINT);
+}
+
 static void
 room_is_taken_in_steps (void **state)
 {
-  Fixture      *f = *state;
-  int           chunk = 262144;
-  sqlite3_int64 size = 300000;
-  struct stat   st;
+  Fixture *f = *state;
 
-  assert_int_equal (sqlite3_file_control (f->gathering, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk), SQLITE_OK);
   count_writes ();
-  assert_int_equal (sqlite3_file_control (f->gathering, "main", SQLITE_FCNTL_SIZE_HINT, &size), SQLITE_OK);
-  assert_in_range (n_writes, 1, 8);
-  assert_int_equal (stat (f->path, &st), 0);
-  assert_int_equal (st.st_size, 2 * chunk);
-  assert_in_range (st.st_blocks, 2 * (guint) chunk / 512 - 8, G_MAXUINT);
+  assert_int_equal (grow (f->gathering, GROW_BYTES + 1), SQLITE_OK);
+  assert_in_range (n_writes, 0, 8);
+  assert_room (f, 2 * GROW_BYTES);
+  assert_int_equal (grow (f->gathering, GROW_BYTES), SQLITE_OK);
+  assert_room (f, 2 * GROW_BYTES);
+  run (f->gathering, FILL);
+  run (f->gathering, "PRAGMA wal_checkpoint(RESTART)");
+  assert_whole (f);
+}
 
-  size = 3 * chunk;
+/* As long as another connection has a lock, SQLite keeps a closed one's descriptor, and opens the file without a call. */
+static void
+room_is_taken_through_a_descriptor_that_is_used_again (void **state)
+{
+  Fixture *f = *state;
+  sqlite3 *again = open_with (f, cau_vfs_get_name ());
+
+  assert_text (again, "SELECT count(*) FROM t", "0");
+  sqlite3_close (again);
+  again = open_with (f, cau_vfs_get_name ());
+  assert_text (again, "SELECT count(*) FROM t", "0");
+  count_writes ();
+  assert_int_equal (grow (again, GROW_BYTES), SQLITE_OK);
+  assert_in_range (n_writes, 1, 8);
+  assert_room (f, GROW_BYTES);
   fail_at = n_writes + 1;
-  assert_int_equal (sqlite3_file_control (f->gathering, "main", SQLITE_FCNTL_SIZE_HINT, &size), SQLITE_IOERR_WRITE);
+  assert_int_equal (grow (again, 2 * GROW_BYTES), SQLITE_IOERR_WRITE);
+  sqlite3_close (again);
+  assert_whole (f);
+}
+
+static void
+room_that_cannot_be_had_is_an_error (void **state)
+{
+  Fixture      *f = *state;
+  struct rlimit before, limit;
+  int           result;
+
+  signal (SIGXFSZ, SIG_IGN);
+  assert_int_equal (getrlimit (RLIMIT_FSIZE, &before), 0);
+  limit = before;
+  limit.rlim_cur = GROW_BYTES;
+  assert_int_equal (setrlimit (RLIMIT_FSIZE, &limit), 0);
+  result = grow (f->gathering, 2 * GROW_BYTES);
+  assert_int_equal (setrlimit (RLIMIT_FSIZE, &before), 0);
+  assert_int_not_equal (result, SQLITE_OK);
+  assert_int_equal (grow (f->gathering, 2 * GROW_BYTES), SQLITE_OK);
+  assert_room (f, 2 * GROW_BYTES);
   assert_whole (f);
 }
 
@@ -343,6 +402,8 @@ main (void)
     VFS_TEST (write_that_fails_fails_its_transaction),
     VFS_TEST (synced_transaction_is_written_before_it_is_synced),
     VFS_TEST (room_is_taken_in_steps),
+    VFS_TEST (room_is_taken_through_a_descriptor_that_is_used_again),
+    VFS_TEST (room_that_cannot_be_had_is_an_error),
   };
 
   return cmocka_run_group_tests_name ("sqlite-vfs", tests, NULL, NULL);
