@@ -251,6 +251,11 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   if (read_only)
     g_ptr_array_add (self->pool, g_steal_pointer (&db));
   else
-    self->writer = cau_writer_new (self, g_steal_pointer (&db));
+    self->writer = cau_writer_new (self, g_steal_pointer (&db), error);
+  if (!read_only && self->writer == NULL)
+    {
+      sqlite_close (&self->base);
+      return NULL;
+    }
   return &self->base;
 }

@@ -66,7 +66,8 @@ gboolean cau_sqlite_lookup_current (CauDb *db, guint64 report, CauReportInfo *in
 gboolean cau_sqlite_lookup_version (CauDb *db, guint64 version, CauReportInfo *info, gboolean *found, GError **error);
 
 /* sqlite-writer.c */
-CauWriter *cau_writer_new (CauSqlite *sqlite, CauDb *db);
+/* @db: (transfer full), also when it fails. */
+CauWriter *cau_writer_new (CauSqlite *sqlite, CauDb *db, GError **error);
 void       cau_writer_submit (CauWriter *self, CauOp *op);
 void       cau_writer_collect_soon (CauWriter *self);
 /* Finishes what was submitted, and ends the thread. */

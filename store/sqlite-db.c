@@ -7,13 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How long one process waits for another that holds the write lock, in milliseconds. */
-#define DB_BUSY_TIMEOUT_MS 30000
-
 /* Of each connection's page cache; the kernel caches the file as well. A writer's holds a transaction: pages that
  * leave it before the commit are written once more, with the checksums of all frames after them. */
 #define DB_CACHE_KIB 1024
 #define DB_WRITE_CACHE_KIB 8192
+
+/* What the WAL keeps of its size when it starts over: enough for many small saves, whose syncs are faster in a file that has its
+ * room already. */
+#define DB_WAL_KEPT_BYTES 16777216
 
 struct _CauDb
 {
@@ -111,7 +112,9 @@ db_configure (CauDb *self, CauDbMode mode, GError **error)
          && cau_db_exec (self, "PRAGMA foreign_keys=ON", error) && cau_db_exec (self, "PRAGMA secure_delete=OFF", error)
          && cau_db_exec (self, "PRAGMA temp_store=MEMORY", error)
          && (mode == CAU_DB_READ_ONLY || cau_db_exec (self, "PRAGMA synchronous=FULL", error))
-         && (mode == CAU_DB_READ_ONLY || cau_db_exec (self, "PRAGMA wal_autocheckpoint=0", error));
+         && (mode == CAU_DB_READ_ONLY
+             || cau_db_exec (
+               self, "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=" G_STRINGIFY (DB_WAL_KEPT_BYTES), error));
 }
 
 static int
@@ -159,7 +162,7 @@ cau_db_open (const char *path, CauDbMode mode, GError **error)
       return NULL;
     }
   sqlite3_extended_result_codes (self->handle, 1);
-  sqlite3_busy_timeout (self->handle, DB_BUSY_TIMEOUT_MS);
+  sqlite3_busy_timeout (self->handle, CAU_DB_BUSY_TIMEOUT_MS);
   if (db_configure (self, mode, &local) && cau_schema_check (self, mode, &local))
     return g_steal_pointer (&self);
   if (sqlite3_errcode (self->handle) == SQLITE_NOTADB)

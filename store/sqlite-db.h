@@ -18,6 +18,9 @@ G_BEGIN_DECLS
 /* Bytes of a page, in every store of this format. */
 #define CAU_DB_PAGE_SIZE 4096
 
+/* How long one process waits for another that holds the write lock, in milliseconds. */
+#define CAU_DB_BUSY_TIMEOUT_MS 30000
+
 typedef struct _CauDb CauDb;
 typedef sqlite3_stmt  CauStmt;
 

@@ -52,9 +52,10 @@ struct _File
   sqlite3_file *real; /* follows this structure */
 
   /* of a database */
-  File  *wal;   /* its WAL, while that is open */
-  gint64 chunk; /* by how many bytes it grows; 0: as it comes */
-  int    fd;    /* the real file's, not to be closed; -1: not known */
+  File    *wal;   /* its WAL, while that is open */
+  gint64   chunk; /* by how many bytes it grows; 0: as it comes */
+  gboolean keeps_size;
+  int      fd; /* the real file's, not to be closed; -1: not known */
 
   /* of a WAL */
   File      *db;
@@ -233,7 +234,9 @@ file_truncate (sqlite3_file *base, sqlite3_int64 size)
 {
   int result = write_held (file_of (base));
 
-  return result == SQLITE_OK ? REAL (base, xTruncate, size) : result;
+  if (result != SQLITE_OK || file_of (base)->keeps_size)
+    return result;
+  return REAL (base, xTruncate, size);
 }
 
 static int
@@ -277,6 +280,11 @@ file_control (sqlite3_file *base, int operation, void *data)
 
   if (operation == SQLITE_FCNTL_CHUNK_SIZE)
     self->chunk = *(int *) data;
+  if (operation == CAU_VFS_FCNTL_KEEP_SIZE)
+    {
+      self->keeps_size = TRUE;
+      return SQLITE_OK;
+    }
   if (operation == SQLITE_FCNTL_SIZE_HINT && self->chunk > 0)
     return grow (self, *(sqlite3_int64 *) data);
   return REAL (base, xFileControl, operation, data);

@@ -7,5 +7,8 @@
  * written when its commit frame is complete. Room for the database to grow is taken by fallocate(2),
  * not by a write to each page. */
 
+/* For sqlite3_file_control(): from now on this connection does not make the database file smaller. No argument. */
+#define CAU_VFS_FCNTL_KEEP_SIZE 1001
+
 /* The name of the VFS, for sqlite3_open_v2(). Registers it when called first; any thread. */
 const char *cau_vfs_get_name (void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
+#include "sqlite-checkpoint.h"
 
 #include <string.h>
 
@@ -8,7 +9,7 @@
  *
  * Whoever runs a transaction has the turn. A thread that submits a durable operation takes it when it is free, since waking
  * another thread to wait for the disk in its place would take longer, and goes on while others queue up behind it. The writer
- * thread takes it for all else: what need not be waited for, checkpoints, garbage.
+ * thread takes it for all else: what need not be waited for, garbage, the end of a checkpoint.
  *
  * A transaction that nobody must be able to rely on yet (chunks staged for an upload) is not synced: the sync of the next
  * durable one covers it, since the WAL is written in order. */
@@ -17,8 +18,8 @@
 #define BATCH_MAX_OPS 256
 #define BATCH_MAX_BYTES (4 * 1024 * 1024)
 
-/* Pages in the WAL after which it is copied into the database, when those who wait have been answered. */
-#define CHECKPOINT_PAGES 1000
+/* Pages in the WAL (512 MiB) from which a writer waits until they are copied into the database. */
+#define WAL_MAX_PAGES (128 * 1024)
 
 /* By how much the database file grows. */
 #define GROW_BYTES (256 * 1024)
@@ -32,16 +33,18 @@
 
 struct _CauWriter
 {
-  CauSqlite *sqlite;
-  GThread   *thread;
-  GMutex     lock;  /* guards queue, stop, collect, has_turn, is_due */
-  GCond      cond;  /* the writer thread's */
-  GQueue     queue; /* of CauOp, by their links */
-  gboolean   stop;
-  gboolean   collect;       /* a pinned version was let go that the collector wanted, or it is time to look */
-  gboolean   has_turn;      /* somebody has the turn */
-  gboolean   is_due;        /* the writer thread has to look after the files */
-  gint       max_pages_set; /* atomic; pages, 0: none */
+  CauSqlite       *sqlite;
+  CauCheckpointer *checkpointer;
+  GThread         *thread;
+  GMutex           lock;  /* guards what follows up to max_pages_set */
+  GCond            cond;  /* the writer thread's */
+  GQueue           queue; /* of CauOp, by their links */
+  gboolean         stop;
+  gboolean         collect;       /* a pinned version was let go that the collector wanted, or it is time to look */
+  gboolean         has_turn;      /* somebody has the turn */
+  gboolean         is_due;        /* the writer thread has to look after the files */
+  gboolean         is_copied;     /* so has it because the WAL could start over */
+  gint             max_pages_set; /* atomic; pages, 0: none */
 
   /* Of the one who has the turn. */
   CauDb   *db;
@@ -94,10 +97,16 @@ pop_batch_locked (CauWriter *self, GQueue *batch)
     }
 }
 
-/* Waits for work, and takes the turn. FALSE: there is none, and the writer shall end. An empty batch: look after
- * the files, and, if *@collect, for garbage. */
+/* What the writer thread has to do, besides a batch, or without one. */
+typedef struct
+{
+  gboolean collect;
+  gboolean is_copied;
+} Duties;
+
+/* Waits for work, and takes the turn. FALSE: there is none, and the writer shall end. */
 static gboolean
-take_batch (CauWriter *self, GQueue *batch, gboolean *collect)
+take_batch (CauWriter *self, GQueue *batch, Duties *duties)
 {
   gint64   until = g_get_monotonic_time () + COLLECT_INTERVAL_US;
   gboolean has_work;
@@ -109,11 +118,12 @@ take_batch (CauWriter *self, GQueue *batch, gboolean *collect)
     else
       self->collect = !g_cond_wait_until (&self->cond, &self->lock, until);
   pop_batch_locked (self, batch);
-  *collect = batch->length == 0 && self->collect;
-  if (*collect)
+  duties->collect = batch->length == 0 && self->collect;
+  if (duties->collect)
     self->collect = FALSE;
-  has_work = batch->length > 0 || *collect || self->is_due;
-  self->is_due = FALSE;
+  duties->is_copied = self->is_copied;
+  has_work = batch->length > 0 || duties->collect || self->is_due;
+  self->is_due = self->is_copied = FALSE;
   self->has_turn = has_work;
   g_mutex_unlock (&self->lock);
   return has_work;
@@ -231,12 +241,12 @@ reserve (CauWriter *self, GError **error)
   return TRUE;
 }
 
+/* Copies what is left of the WAL, which then starts over, unless somebody else is at it and need not be waited for. */
 static void
-checkpoint (CauWriter *self, int min_pages)
+restart_wal (CauWriter *self, gboolean wait)
 {
-  if (self->wal_pages < min_pages)
+  if (!cau_checkpointer_finish (self->checkpointer, self->db, wait))
     return;
-  sqlite3_wal_checkpoint_v2 (cau_db_get_handle (self->db), NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   self->wal_pages = 0;
   self->reserved = 0; /* it can have made the file smaller */
 }
@@ -345,9 +355,9 @@ static void collect (CauWriter *self);
 static void
 make_room (CauWriter *self)
 {
-  checkpoint (self, 1);
+  restart_wal (self, TRUE);
   collect (self);
-  checkpoint (self, 1);
+  restart_wal (self, TRUE);
 }
 
 static gboolean
@@ -458,20 +468,21 @@ writer_run (gpointer data)
 {
   CauWriter *self = data;
   GQueue     batch = G_QUEUE_INIT;
-  gboolean   want_collect;
+  Duties     duties;
 
   cau_backend_enter_thread ();
-  while (take_batch (self, &batch, &want_collect))
+  while (take_batch (self, &batch, &duties))
     {
       apply_max_size (self);
       if (batch.length > 0)
         run_batch (self, &batch);
-      if (want_collect)
+      if (duties.collect)
         collect (self);
+      if (duties.is_copied || self->wal_pages >= WAL_MAX_PAGES)
+        restart_wal (self, self->wal_pages >= WAL_MAX_PAGES);
       self->may_shrink = TRUE;
-      checkpoint (self, CHECKPOINT_PAGES);
       shrink (self);
-      checkpoint (self, CHECKPOINT_PAGES);
+      cau_checkpointer_note (self->checkpointer, self->wal_pages);
       end_turn (self);
     }
   return NULL;
@@ -543,15 +554,40 @@ run_here (CauWriter *self)
       if (batch.length > 0)
         run_batch (self, &batch);
       self->may_shrink = TRUE;
-      is_due = is_due || self->wal_pages >= CHECKPOINT_PAGES;
+      cau_checkpointer_note (self->checkpointer, self->wal_pages);
+      is_due = is_due || self->wal_pages >= WAL_MAX_PAGES;
     }
   while (keep_turn (self, &batch, is_due));
   if (!was_inside)
     cau_backend_leave_thread ();
 }
 
+/* From the checkpointer's thread. */
+static void
+note_copied (gpointer data)
+{
+  CauWriter *self = data;
+
+  g_mutex_lock (&self->lock);
+  self->is_due = self->is_copied = TRUE;
+  if (!self->has_turn)
+    g_cond_signal (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+writer_clear (CauWriter *self)
+{
+  g_clear_pointer (&self->checkpointer, cau_checkpointer_free);
+  cau_db_close (self->db);
+  g_clear_error (&self->damaged);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
+
 CauWriter *
-cau_writer_new (CauSqlite *sqlite, CauDb *db)
+cau_writer_new (CauSqlite *sqlite, CauDb *db, GError **error)
 {
   CauWriter *self = g_new0 (CauWriter, 1);
   int        grow = GROW_BYTES;
@@ -566,6 +602,12 @@ cau_writer_new (CauSqlite *sqlite, CauDb *db)
   g_queue_init (&self->queue);
   sqlite3_wal_hook (cau_db_get_handle (db), note_wal_size, self);
   sqlite3_file_control (cau_db_get_handle (db), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow);
+  self->checkpointer = cau_checkpointer_new (sqlite->path, note_copied, self, error);
+  if (self->checkpointer == NULL)
+    {
+      writer_clear (self);
+      return NULL;
+    }
   self->thread = g_thread_new ("cau-writer", writer_run, self);
   return self;
 }
@@ -612,10 +654,5 @@ cau_writer_free (CauWriter *self)
   g_cond_signal (&self->cond);
   g_mutex_unlock (&self->lock);
   g_thread_join (self->thread);
-
-  cau_db_close (self->db);
-  g_clear_error (&self->damaged);
-  g_mutex_clear (&self->lock);
-  g_cond_clear (&self->cond);
-  g_free (self);
+  writer_clear (self);
 }

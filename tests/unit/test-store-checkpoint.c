@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* The write-ahead log is copied into the database beside those who save, and starts over. */
+#include "store-fixture.h"
+
+#include <sys/stat.h>
+
+#define MIB (1024 * 1024)
+
+/* What the log keeps of its size when it starts over. */
+#define LOG_KEPT (16 * MIB)
+
+#define SAVERS 4
+#define READERS 2
+#define SAVES 600
+
+static gint64
+log_size (StoreFixture *f)
+{
+  g_autofree char *path = g_strconcat (f->path, "-wal", NULL);
+  struct stat      st;
+
+  return stat (path, &st) == 0 ? (gint64) st.st_size : 0;
+}
+
+typedef struct
+{
+  StoreFixture *f;
+  guint         number;
+  gint         *n_saving; /* atomic */
+} Thread;
+
+static gpointer
+save_many (gpointer data)
+{
+  Thread *self = data;
+  g_autoptr (GBytes) bytes = fixture_bytes (self->number, 8000);
+
+  for (guint i = 0; i < SAVES; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("%u-%u", self->number, i);
+
+      fixture_save (self->f->store, self->f->id, name, bytes);
+    }
+  g_atomic_int_add (self->n_saving, -1);
+  return NULL;
+}
+
+static gpointer
+read_all_the_time (gpointer data)
+{
+  Thread *self = data;
+
+  while (g_atomic_int_get (self->n_saving) > 0)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CauReportIds) ids = cau_store_get_report_ids (self->f->store, self->f->id, NULL, &error);
+
+      assert_done (ids != NULL, &error);
+      while (cau_report_ids_next (ids, &error) != NULL)
+        ;
+      assert_null (error);
+    }
+  return NULL;
+}
+
+/* What all these saves write to the log is several times this bound. */
+static void
+the_log_stays_small_while_many_save_and_read (void **state)
+{
+  StoreFixture *f = *state;
+  gint          n_saving = SAVERS;
+  Thread        threads[SAVERS + READERS];
+  GThread      *running[SAVERS + READERS];
+
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    {
+      threads[i] = (Thread){ f, i, &n_saving };
+      running[i] = g_thread_new ("test", i < SAVERS ? save_many : read_all_the_time, &threads[i]);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (running[i]);
+  assert_true (log_size (f) <= LOG_KEPT);
+}
+
+static void
+the_log_of_a_big_report_gets_small_again (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GBytes) big = fixture_bytes (1, 64 * MIB);
+  gint64 end = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+
+  fixture_save (f->store, f->id, "big", big);
+  /* It gets smaller with a commit after it was copied. */
+  for (guint i = 0; log_size (f) > LOG_KEPT; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("%u", i);
+
+      assert_true (g_get_monotonic_time () < end);
+      fixture_save_text (f->store, f->id, name, "text");
+    }
+  fixture_assert_report (f->store, f->id, "big", big);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    STORE_TEST (the_log_stays_small_while_many_save_and_read),
+    STORE_TEST (the_log_of_a_big_report_gets_small_again),
+  };
+
+  return cmocka_run_group_tests_name ("store-checkpoint", tests, NULL, NULL);
+}
