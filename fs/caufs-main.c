@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-log.h"
+#include "caufs-loop.h"
 #include "caufs-mount.h"
 #include "caufs-readahead.h"
 #include "caufs-signals.h"
@@ -97,16 +98,17 @@ const struct fuse_lowlevel_ops caufs_ops = {
   .flock = caufs_ops_flock,
 };
 
+/* A connection for each thread is for libfuse's own loop only. */
 static int
-run_loop (Caufs *self)
+run_loop_with_connections (struct fuse_session *session)
 {
   struct fuse_loop_config *config = fuse_loop_cfg_create ();
   int                      r;
 
-  fuse_loop_cfg_set_clone_fd (config, (unsigned) self->options->clone_fd);
+  fuse_loop_cfg_set_clone_fd (config, 1);
   fuse_loop_cfg_set_max_threads (config, MAX_THREADS);
   fuse_loop_cfg_set_idle_threads (config, MAX_THREADS);
-  r = fuse_session_loop_mt (self->session, config);
+  r = fuse_session_loop_mt (session, config);
   fuse_loop_cfg_destroy (config);
   return r;
 }
@@ -176,7 +178,8 @@ static int
 serve (Caufs *self)
 {
   CaufsSignals *signals = caufs_signals_start (self->session);
-  int           r = run_loop (self);
+  gboolean      is_cloned = self->options->clone_fd;
+  int           r = is_cloned ? run_loop_with_connections (self->session) : caufs_loop_run (self->session);
   gboolean      is_signalled = caufs_signals_stop (signals);
 
   if (is_signalled)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-names.h"
+#include "caufs-loop.h"
 
 #include <string.h>
 
@@ -303,7 +304,11 @@ caufs_names_wait_settled (CaufsNames *self, guint64 orchestrator, const char *na
   while ((settle = find_settling_locked (self, orchestrator, name)) != NULL)
     {
       if (g_get_monotonic_time () < settle->deadline)
-        g_cond_wait_until (&self->settled, &self->lock, settle->deadline);
+        {
+          caufs_loop_begin_wait ();
+          g_cond_wait_until (&self->settled, &self->lock, settle->deadline);
+          caufs_loop_end_wait ();
+        }
       else
         {
           settle->is_spent = TRUE;

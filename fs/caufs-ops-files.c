@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "caufs-loop.h"
 #include "caufs.h"
 
 #include <errno.h>
@@ -30,9 +31,13 @@ caufs_ops_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struc
 {
   g_autofree char *buffer = g_malloc (size);
   size_t           n = 0;
-  int              r = caufs_handle_read (caufs_handle_of (fi), (guint64) offset, buffer, size, &n);
+  int              r;
 
   (void) ino;
+  /* For the disk, perhaps. */
+  caufs_loop_begin_wait ();
+  r = caufs_handle_read (caufs_handle_of (fi), (guint64) offset, buffer, size, &n);
+  caufs_loop_end_wait ();
   if (r < 0)
     caufs_reply (req, r);
   else

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-signals.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
-/* Interrupts the loop's wait; handled, by nothing, so that it interrupts. */
+/* Handled, by nothing, so that it interrupts. */
 #define WAKE_SIGNAL SIGUSR2
 
 #define WAKE_INTERVAL (20 * G_TIME_SPAN_MILLISECOND)
@@ -49,6 +48,12 @@ caufs_signals_block (void)
   signal (SIGPIPE, SIG_IGN);
 }
 
+void
+caufs_signals_wake (pthread_t thread)
+{
+  pthread_kill (thread, WAKE_SIGNAL);
+}
+
 static void
 end_loop (CaufsSignals *self)
 {
@@ -57,7 +62,7 @@ end_loop (CaufsSignals *self)
   while (!self->has_ended)
     {
       fuse_session_exit (self->session);
-      pthread_kill (self->loop, WAKE_SIGNAL);
+      caufs_signals_wake (self->loop);
       g_cond_wait_until (&self->cond, &self->lock, g_get_monotonic_time () + WAKE_INTERVAL);
     }
   g_mutex_unlock (&self->lock);

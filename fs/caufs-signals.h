@@ -4,6 +4,7 @@
 #include "caufs-fuse.h"
 
 #include <glib.h>
+#include <pthread.h>
 
 G_BEGIN_DECLS
 
@@ -18,6 +19,9 @@ void caufs_signals_block (void);
 
 /* Begins to listen, for the loop that this thread is about to run. */
 CaufsSignals *caufs_signals_start (struct fuse_session *session);
+
+/* Interrupts what @thread waits for in the kernel. */
+void caufs_signals_wake (pthread_t thread);
 
 /* The loop has ended. Returns whether a signal ended it. */
 gboolean caufs_signals_stop (CaufsSignals *self);

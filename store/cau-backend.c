@@ -26,6 +26,36 @@ cau_backend_is_thread (void)
 
 typedef struct
 {
+  CauWaitFunc func;
+  gpointer    user_data;
+} WaitFunc;
+
+static GPrivate wait_func = G_PRIVATE_INIT (g_free);
+
+void
+cau_thread_set_wait_func (CauWaitFunc func, gpointer user_data)
+{
+  WaitFunc *set = g_new (WaitFunc, 1);
+
+  set->func = func;
+  set->user_data = user_data;
+  g_private_replace (&wait_func, set);
+}
+
+void
+cau_thread_wait (GCond *cond, GMutex *lock)
+{
+  const WaitFunc *set = g_private_get (&wait_func);
+
+  if (set != NULL)
+    set->func (TRUE, set->user_data);
+  g_cond_wait (cond, lock);
+  if (set != NULL)
+    set->func (FALSE, set->user_data);
+}
+
+typedef struct
+{
   GMutex   lock; /* guards finished */
   GCond    cond;
   gboolean finished;
@@ -90,7 +120,7 @@ cau_backend_run (CauBackend *self, CauOp *op, GError **error)
 
   g_mutex_lock (&waiter.lock);
   while (!waiter.finished)
-    g_cond_wait (&waiter.cond, &waiter.lock);
+    cau_thread_wait (&waiter.cond, &waiter.lock);
   g_mutex_unlock (&waiter.lock);
   g_mutex_clear (&waiter.lock);
   g_cond_clear (&waiter.cond);

@@ -193,6 +193,9 @@ void     cau_backend_leave_thread (void);
 /* Whether the caller is on such a thread. */
 gboolean cau_backend_is_thread (void);
 
+/* g_cond_wait() that the thread's CauWaitFunc is told of. */
+void cau_thread_wait (GCond *cond, GMutex *lock);
+
 /* Hands in @op, waits for it, and moves its error to @error. */
 gboolean cau_backend_run (CauBackend *self, CauOp *op, GError **error);
 

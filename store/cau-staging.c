@@ -85,7 +85,7 @@ wait_until_sent (CauStaging *self, gsize at_most)
 {
   g_mutex_lock (&self->lock);
   while (self->sending_bytes > at_most || (at_most == 0 && self->sending.length > 0))
-    g_cond_wait (&self->cond, &self->lock);
+    cau_thread_wait (&self->cond, &self->lock);
   g_mutex_unlock (&self->lock);
 }
 

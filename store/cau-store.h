@@ -48,6 +48,16 @@ typedef enum
   CAU_ATTRIBUTE_MTIME = 1 << 4,
 } CauAttributeMask;
 
+/* ---- threads ---- */
+
+/* Called on the thread that called a function of this library, when it begins (@begins) and ends to wait there for the disk or
+ * for another thread: a program of few threads can let another one work meanwhile. Locks of the library may be held, so it must
+ * not call the library, and not wait. */
+typedef void (*CauWaitFunc) (gboolean begins, gpointer user_data);
+
+/* Sets the function for the calling thread. */
+void cau_thread_set_wait_func (CauWaitFunc func, gpointer user_data);
+
 /* ---- the store ---- */
 
 typedef enum

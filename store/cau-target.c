@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cau-target.h"
+#include "cau-backend.h"
 
 typedef struct
 {
@@ -72,7 +73,7 @@ static void
 wait_locked (CauTargets *self)
 {
   self->n_waiting++;
-  g_cond_wait (&self->cond, &self->lock);
+  cau_thread_wait (&self->cond, &self->lock);
   self->n_waiting--;
 }
 

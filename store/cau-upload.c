@@ -7,7 +7,7 @@ void
 cau_upload_wait_locked (CauUpload *self)
 {
   self->n_waiting++;
-  g_cond_wait (&self->cond, &self->lock);
+  cau_thread_wait (&self->cond, &self->lock);
   self->n_waiting--;
 }
 

@@ -3,11 +3,12 @@
 import collections
 import os
 import re
+import sqlite3
 import threading
 import unittest
 
 import harness
-from harness import CHUNK, GUID, random_bytes, text_bytes, wait_until, write_file
+from harness import CHUNK, GUID, random_bytes, read_file, text_bytes, wait_until, write_file
 
 REQUEST = re.compile(r"^unique: (\d+), opcode: ([A-Z_0-9]+) ", re.MULTILINE)
 REPLY = re.compile(r"^ +unique: (\d+), (?:success|error)", re.MULTILINE)
@@ -150,6 +151,34 @@ class Requests(harness.MountTest):
     def test_a_close_of_a_reader_sends_no_flush(self):
         self.save("a", b"x")
         self.assertNotIn("FLUSH", self.requests(lambda: self.read("a"), 1))
+
+
+class Waits(harness.MountTest):
+    N = 12
+
+    def test_removals_that_wait_for_another_process_hold_up_nobody_who_reads(self):
+        """There are more of them than processors, each in a folder of its own, which the kernel locks meanwhile."""
+        mount = self.start(flags=("-d",))
+        folders = [os.path.join(mount.path, f"00000000-0000-0000-0000-{number:012}") for number in range(self.N + 1)]
+        for folder in folders:
+            os.mkdir(folder)
+            write_file(os.path.join(folder, "a"), b"what was saved")
+        removers = [threading.Thread(target=os.unlink, args=(os.path.join(folder, "a"),)) for folder in folders[1:]]
+        other = sqlite3.connect(self.store)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            for remover in removers:
+                remover.start()
+            wait_until(lambda: mount.log().count("opcode: UNLINK ") == self.N, "all removals have begun")
+            self.assertEqual(read_file(os.path.join(folders[0], "a")), b"what was saved")
+            self.assertEqual(os.listdir(folders[0]), ["a"])
+            self.assertTrue(all(remover.is_alive() for remover in removers))
+        finally:
+            other.rollback()
+            other.close()
+            for remover in removers:
+                remover.join()
+        self.assertEqual([os.listdir(folder) for folder in folders[1:]], [[]] * self.N)
 
 
 # fusermount3 has no privilege under strace, so only root can mount.
