@@ -20,8 +20,9 @@ typedef struct
 
 struct _CaufsDir
 {
-  CaufsView *view; /* borrowed */
-  guint64    ino;  /* immutable */
+  gint       n_refs; /* atomic */
+  CaufsView *view;   /* borrowed */
+  guint64    ino;    /* immutable */
 
   GMutex  lock;
   GArray *checkpoints; /* (element-type CaufsCheckpoint), by offset; lock, as what follows */
@@ -54,6 +55,7 @@ caufs_dir_open (CaufsView *view, guint64 ino, CaufsDir **dir)
   if (kind != CAUFS_NODE_ROOT && kind != CAUFS_NODE_ORCHESTRATOR)
     return -ENOTDIR;
   self = g_new0 (CaufsDir, 1);
+  self->n_refs = 1;
   self->view = view;
   self->ino = ino;
   g_mutex_init (&self->lock);
@@ -76,16 +78,31 @@ stop (CaufsDir *self)
   self->has_pending = FALSE;
 }
 
-void
-caufs_dir_free (CaufsDir *self)
+CaufsDir *
+caufs_dir_ref (CaufsDir *self)
 {
-  g_mutex_lock (&self->view->lock);
-  g_hash_table_remove (self->view->dirs, self);
-  g_mutex_unlock (&self->view->lock);
+  g_atomic_int_inc (&self->n_refs);
+  return self;
+}
+
+void
+caufs_dir_unref (CaufsDir *self)
+{
+  if (!g_atomic_int_dec_and_test (&self->n_refs))
+    return;
   stop (self);
   g_array_unref (self->checkpoints);
   g_mutex_clear (&self->lock);
   g_free (self);
+}
+
+void
+caufs_dir_close (CaufsDir *self)
+{
+  g_mutex_lock (&self->view->lock);
+  g_hash_table_remove (self->view->dirs, self);
+  g_mutex_unlock (&self->view->lock);
+  caufs_dir_unref (self);
 }
 
 /* ---- the listing ---- */
@@ -306,4 +323,13 @@ caufs_dir_read (CaufsDir *self, off_t offset, CaufsDirAdd add, gpointer user_dat
   r = read_locked (self, (guint64) offset, add, user_data);
   g_mutex_unlock (&self->lock);
   return r;
+}
+
+void
+caufs_dir_read_ahead (CaufsDir *self)
+{
+  g_mutex_lock (&self->lock);
+  if (self->reports != NULL)
+    cau_report_ids_read_ahead (self->reports);
+  g_mutex_unlock (&self->lock);
 }

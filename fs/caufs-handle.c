@@ -248,7 +248,7 @@ static void
 end_commit_in_hand (CaufsView *view)
 {
   g_mutex_lock (&view->lock);
-  if (--view->n_commits == 0)
+  if (--view->n_commits == 0 && view->is_awaited)
     g_cond_broadcast (&view->idle);
   g_mutex_unlock (&view->lock);
 }

@@ -6,6 +6,8 @@
 
 struct _CaufsNames
 {
+  gint n_writers; /* of all names; atomic, changed with the lock held */
+
   GMutex      lock;
   GCond       settled;
   GHashTable *table;    /* set of CaufsName, hashed by orchestrator and name; borrowed; lock */
@@ -220,6 +222,7 @@ caufs_name_add_writer (CaufsName *self)
 {
   g_mutex_lock (&self->table->lock);
   self->n_writers++;
+  g_atomic_int_inc (&self->table->n_writers);
   g_mutex_unlock (&self->table->lock);
 }
 
@@ -228,6 +231,7 @@ caufs_name_remove_writer (CaufsName *self)
 {
   g_mutex_lock (&self->table->lock);
   self->n_writers--;
+  g_atomic_int_add (&self->table->n_writers, -1);
   g_mutex_unlock (&self->table->lock);
 }
 
@@ -237,6 +241,8 @@ caufs_names_has_writer (CaufsNames *self, guint64 orchestrator, const char *name
   const CaufsName *found;
   gboolean         has_writer;
 
+  if (g_atomic_int_get (&self->n_writers) == 0)
+    return FALSE;
   g_mutex_lock (&self->lock);
   found = find_locked (self, orchestrator, name);
   has_writer = found != NULL && found->n_writers > 0;

@@ -23,14 +23,14 @@ caufs_ops_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
   fi->fh = (uintptr_t) dir;
   if (fuse_reply_open (req, fi) == -ENOENT)
-    caufs_dir_free (dir);
+    caufs_dir_close (dir);
 }
 
 void
 caufs_ops_releasedir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
   (void) ino;
-  caufs_dir_free (caufs_dir_of (fi));
+  caufs_dir_close (caufs_dir_of (fi));
   caufs_reply (req, 0);
 }
 
@@ -64,13 +64,17 @@ static void
 read_directory (fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *fi, gboolean plus)
 {
   g_autofree char *buffer = g_malloc (size);
-  CaufsListing     listing = { .req = req, .plus = plus, .buffer = buffer, .size = size };
-  int              r = caufs_dir_read (caufs_dir_of (fi), offset, add_entry, &listing);
+  g_autoptr (CaufsDir) dir = caufs_dir_ref (caufs_dir_of (fi));
+  CaufsListing listing = { .req = req, .plus = plus, .buffer = buffer, .size = size };
+  int          r = caufs_dir_read (dir, offset, add_entry, &listing);
 
   if (r < 0)
-    caufs_reply (req, r);
-  else
-    fuse_reply_buf (req, buffer, listing.used);
+    {
+      caufs_reply (req, r);
+      return;
+    }
+  fuse_reply_buf (req, buffer, listing.used);
+  caufs_dir_read_ahead (dir);
 }
 
 void

@@ -46,6 +46,7 @@ static void
 wait_for_commits (CaufsView *self)
 {
   g_mutex_lock (&self->lock);
+  self->is_awaited = TRUE;
   while (self->n_commits > 0)
     g_cond_wait (&self->idle, &self->lock);
   g_mutex_unlock (&self->lock);
@@ -101,7 +102,7 @@ caufs_view_finish (CaufsView *self, gboolean is_unmounted)
   for (GList *l = open; l != NULL; l = l->next)
     discard (l->data);
   for (GList *l = dirs; l != NULL; l = l->next)
-    caufs_dir_free (l->data);
+    caufs_dir_close (l->data);
   if (!cau_store_is_read_only (self->store) && !cau_store_sync (self->store, &error))
     caufs_fail (error, "the store cannot be synchronised");
 }

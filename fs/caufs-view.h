@@ -37,9 +37,10 @@ struct _CaufsView
 
   GMutex      lock;
   GCond       idle;
-  guint       n_commits; /* in hand; lock */
-  GHashTable *handles;   /* set of CaufsHandle that the kernel holds; lock */
-  GHashTable *dirs;      /* likewise of CaufsDir */
+  guint       n_commits;  /* in hand; lock */
+  gboolean    is_awaited; /* somebody waits for idle: waking nobody is a system call too (GLib 2.74); lock */
+  GHashTable *handles;    /* set of CaufsHandle that the kernel holds; lock */
+  GHashTable *dirs;       /* likewise of CaufsDir */
 };
 
 /* Who asks. */

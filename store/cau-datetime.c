@@ -133,6 +133,8 @@ cau_datetime_parse (const char *text, CauDatetime *datetime, GError **error)
 
   if (cau_datetime_parse_quietly (text, datetime))
     return TRUE;
+  if (error == NULL)
+    return FALSE;
 
   quoted = g_strescape (text, NULL);
   g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_INVALID,

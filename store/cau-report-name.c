@@ -61,7 +61,7 @@ cau_report_name_get_cim_datetime (const char *digits, CauDatetime *timestamp)
 {
   char text[CAU_DATETIME_TEXT_LEN + 1];
 
-  if (strnlen (digits, CAU_DATETIME_TEXT_LEN) < CAU_DATETIME_TEXT_LEN
+  if (digits[TIMESTAMP_DIGITS] != '.' || strnlen (digits, CAU_DATETIME_TEXT_LEN) < CAU_DATETIME_TEXT_LEN
       || g_ascii_isdigit (digits[CAU_DATETIME_TEXT_LEN]))
     return FALSE;
   memcpy (text, digits, CAU_DATETIME_TEXT_LEN);
@@ -78,8 +78,10 @@ cau_report_name_get_timestamp (const char *name, CauDatetime *timestamp)
 
   while (*name != '\0')
     {
-      gsize n_digits = strspn (name, "0123456789");
+      gsize n_digits = 0;
 
+      while (g_ascii_isdigit (name[n_digits]))
+        n_digits++;
       if (n_digits == TIMESTAMP_DIGITS)
         {
           if (cau_report_name_get_cim_datetime (name, timestamp))

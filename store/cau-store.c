@@ -408,11 +408,21 @@ struct _CauReportIds
 {
   CauStore *store;
   guint64   id;
-  char     *after; /* the last name of page */
+  char     *after; /* the last name that was read */
   GArray   *page;  /* (element-type CauReportInfo) */
   guint     next;
-  gboolean  last; /* page is the last one */
+  GArray   *ahead; /* the page after it; empty: not read yet */
+  gboolean  last;  /* there is nothing after those */
 };
+
+static GArray *
+page_new (void)
+{
+  GArray *page = g_array_new (FALSE, FALSE, sizeof (CauReportInfo));
+
+  g_array_set_clear_func (page, (GDestroyNotify) cau_report_info_clear);
+  return page;
+}
 
 CauReportIds *
 cau_store_get_report_ids (CauStore *self, guint64 id, const char *after, GError **error)
@@ -426,33 +436,59 @@ cau_store_get_report_ids (CauStore *self, guint64 id, const char *after, GError 
   ids->store = cau_store_ref (self);
   ids->id = id;
   ids->after = g_strdup (after);
-  ids->page = g_array_new (FALSE, FALSE, sizeof (CauReportInfo));
-  g_array_set_clear_func (ids->page, (GDestroyNotify) cau_report_info_clear);
+  ids->page = page_new ();
+  ids->ahead = page_new ();
   return ids;
 }
 
 static gboolean
-read_page (CauReportIds *self, GError **error)
+read_page (CauReportIds *self, GArray *page, GError **error)
 {
   CauBackend *backend = self->store->backend;
 
-  g_array_set_size (self->page, 0);
-  self->next = 0;
-  if (!backend->klass->list_reports (backend, self->id, self->after, IDS_PAGE, self->page, error))
+  g_array_set_size (page, 0);
+  if (!backend->klass->list_reports (backend, self->id, self->after, IDS_PAGE, page, error))
     return FALSE;
-  self->last = self->page->len < IDS_PAGE;
-  if (self->page->len > 0)
+  self->last = page->len < IDS_PAGE;
+  if (page->len > 0)
     {
       g_free (self->after);
-      self->after = g_strdup (g_array_index (self->page, CauReportInfo, self->page->len - 1).name);
+      self->after = g_strdup (g_array_index (page, CauReportInfo, page->len - 1).name);
     }
+  return TRUE;
+}
+
+/* A failure is met again, and told, when the page is needed. */
+void
+cau_report_ids_read_ahead (CauReportIds *self)
+{
+  if (!self->last && self->ahead->len == 0 && !read_page (self, self->ahead, NULL))
+    g_array_set_size (self->ahead, 0);
+}
+
+static gboolean
+turn_page (CauReportIds *self, GError **error)
+{
+  GArray *old = self->page;
+
+  self->next = 0;
+  if (self->ahead->len == 0)
+    {
+      if (!self->last)
+        return read_page (self, self->page, error);
+      g_array_set_size (self->page, 0);
+      return TRUE;
+    }
+  self->page = self->ahead;
+  self->ahead = old;
+  g_array_set_size (self->ahead, 0);
   return TRUE;
 }
 
 const CauReportInfo *
 cau_report_ids_next (CauReportIds *self, GError **error)
 {
-  if (self->next >= self->page->len && (self->last || !read_page (self, error)))
+  if (self->next >= self->page->len && !turn_page (self, error))
     return NULL;
   if (self->next >= self->page->len)
     return NULL;
@@ -463,6 +499,7 @@ void
 cau_report_ids_free (CauReportIds *self)
 {
   g_array_unref (self->page);
+  g_array_unref (self->ahead);
   g_free (self->after);
   cau_store_unref (self->store);
   g_free (self);

@@ -187,6 +187,9 @@ CauReportIds *cau_store_get_report_ids (CauStore *self, guint64 id, const char *
 /* The next report, or NULL at the end and, with @error set, on failure. Borrowed until the next call
  * or the end of the cursor; one thread at a time. */
 const CauReportInfo *cau_report_ids_next (CauReportIds *self, GError **error);
+
+/* Reads now what later calls of next() would have to wait for; what that gave last stays valid. */
+void cau_report_ids_read_ahead (CauReportIds *self);
 void                 cau_report_ids_free (CauReportIds *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauReportIds, cau_report_ids_free)
 

@@ -23,6 +23,7 @@ struct _CauTarget
 
 struct _CauTargets
 {
+  gint        n_saved;   /* targets in by_report; atomic, changed with the lock held */
   GMutex      lock;      /* guards the tables and every target; nothing is waited for under it but cond */
   GCond       cond;      /* held or committing became less */
   guint       n_waiting; /* on cond: waking nobody is a system call too (GLib 2.74) */
@@ -97,6 +98,7 @@ count_report_locked (CauTargets *self, guint64 report, int added)
 {
   int n = GPOINTER_TO_INT (g_hash_table_lookup (self->by_report, &report)) + added;
 
+  g_atomic_int_add (&self->n_saved, added);
   if (n > 0)
     g_hash_table_insert (self->by_report, g_memdup2 (&report, sizeof report), GINT_TO_POINTER (n));
   else
@@ -260,9 +262,14 @@ cau_targets_find_upload (CauTargets *self, guint64 id, const char *name)
 gboolean
 cau_targets_has_report (CauTargets *self, guint64 report)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  gboolean result;
 
-  return g_hash_table_contains (self->by_report, &report);
+  if (g_atomic_int_get (&self->n_saved) == 0)
+    return FALSE;
+  g_mutex_lock (&self->lock);
+  result = g_hash_table_contains (self->by_report, &report);
+  g_mutex_unlock (&self->lock);
+  return result;
 }
 
 gboolean

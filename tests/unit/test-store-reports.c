@@ -299,6 +299,41 @@ cursor_meets_every_name_of_many_once (void **state)
   assert_int_equal (rest->len, n - 1000);
 }
 
+/* At any place, also more than once there, and in a list whose last page is full. */
+static void
+cursor_that_reads_ahead_meets_every_name_once (void **state)
+{
+  StoreFixture *f = *state;
+  const guint   n = 1024;
+
+  fixture_save_many (f->store, f->id, n);
+  for (guint step = 1; step < 2000; step = step * 3 + 1)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CauReportIds) ids = cau_store_get_report_ids (f->store, f->id, NULL, &error);
+      const CauReportInfo *info;
+      guint                i = 0;
+
+      assert_done (ids != NULL, &error);
+      cau_report_ids_read_ahead (ids);
+      for (; (info = cau_report_ids_next (ids, &error)) != NULL; i++)
+        {
+          g_autofree char *expected = g_strdup_printf ("report-%05u", i);
+
+          assert_string_equal (info->name, expected);
+          if (i % step == 0)
+            {
+              cau_report_ids_read_ahead (ids);
+              assert_string_equal (info->name, expected);
+            }
+        }
+      assert_done (info == NULL, &error);
+      assert_int_equal (i, n);
+      cau_report_ids_read_ahead (ids);
+      assert_null (cau_report_ids_next (ids, &error));
+    }
+}
+
 static void
 cursor_meets_what_stays_while_others_go (void **state)
 {
@@ -485,6 +520,7 @@ main (void)
     STORE_TEST (cursor_stays_at_its_end),
     STORE_TEST (cursor_starts_after_any_name),
     STORE_TEST (cursor_meets_every_name_of_many_once),
+    STORE_TEST (cursor_that_reads_ahead_meets_every_name_once),
     STORE_TEST (cursor_meets_what_stays_while_others_go),
     STORE_TEST (cursor_carries_the_whole_info),
     STORE_TEST (cursor_does_not_list_uploads),
