@@ -42,16 +42,33 @@ cau_thread_set_wait_func (CauWaitFunc func, gpointer user_data)
   g_private_replace (&wait_func, set);
 }
 
-void
-cau_thread_wait (GCond *cond, GMutex *lock)
+static void
+tell_wait (gboolean begins)
 {
   const WaitFunc *set = g_private_get (&wait_func);
 
   if (set != NULL)
-    set->func (TRUE, set->user_data);
+    set->func (begins, set->user_data);
+}
+
+void
+cau_thread_begin_wait (void)
+{
+  tell_wait (TRUE);
+}
+
+void
+cau_thread_end_wait (void)
+{
+  tell_wait (FALSE);
+}
+
+void
+cau_thread_wait (GCond *cond, GMutex *lock)
+{
+  tell_wait (TRUE);
   g_cond_wait (cond, lock);
-  if (set != NULL)
-    set->func (FALSE, set->user_data);
+  tell_wait (FALSE);
 }
 
 typedef struct

@@ -193,6 +193,10 @@ void     cau_backend_leave_thread (void);
 /* Whether the caller is on such a thread. */
 gboolean cau_backend_is_thread (void);
 
+/* Tells the thread's CauWaitFunc: to be called around what may wait for the disk. */
+void cau_thread_begin_wait (void);
+void cau_thread_end_wait (void);
+
 /* g_cond_wait() that the thread's CauWaitFunc is told of. */
 void cau_thread_wait (GCond *cond, GMutex *lock);
 

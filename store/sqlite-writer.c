@@ -547,6 +547,7 @@ run_here (CauWriter *self)
   if (!try_turn (self, &batch))
     return;
   was_inside = cau_backend_enter_thread ();
+  cau_thread_begin_wait ();
   do
     {
       is_due = frees_pages (&batch);
@@ -558,6 +559,7 @@ run_here (CauWriter *self)
       is_due = is_due || self->wal_pages >= WAL_MAX_PAGES;
     }
   while (keep_turn (self, &batch, is_due));
+  cau_thread_end_wait ();
   if (!was_inside)
     cau_backend_leave_thread ();
 }
