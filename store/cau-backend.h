@@ -147,6 +147,9 @@ typedef struct
    * name and damaged set. */
   gboolean (*list_reports) (CauBackend *self, guint64 id, const char *after, guint max, GArray *infos, GError **error);
   gboolean (*find_report) (CauBackend *self, guint64 id, const char *name, CauReportInfo *info, GError **error);
+  /* Whether a report of that name can be made. */
+  gboolean (*find_name) (CauBackend *self, guint64 id, const char *name, gboolean *has_orchestrator, gboolean *is_taken,
+                         GError **error);
   gboolean (*get_report) (CauBackend *self, guint64 report, CauReportInfo *info, GError **error);
   gboolean (*get_version) (CauBackend *self, guint64 version, CauReportInfo *info, GError **error);
 

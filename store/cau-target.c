@@ -248,6 +248,14 @@ cau_target_get_report (CauTarget *self)
   return self->report;
 }
 
+gboolean
+cau_target_has_name (CauTarget *self, guint64 id, const char *name)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  return self->report == 0 && !self->removed && self->key.id == id && g_str_equal (self->key.name, name);
+}
+
 CauUpload *
 cau_targets_find_upload (CauTargets *self, guint64 id, const char *name)
 {

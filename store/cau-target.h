@@ -40,6 +40,9 @@ void cau_target_end_commit (CauTarget *self, guint64 report);
 
 guint64 cau_target_get_report (CauTarget *self);
 
+/* Whether it still is that name, not saved yet. */
+gboolean cau_target_has_name (CauTarget *self, guint64 id, const char *name);
+
 /* The newest upload of a name that was never saved: (transfer full) or NULL. */
 CauUpload *cau_targets_find_upload (CauTargets *self, guint64 id, const char *name);
 gboolean   cau_targets_has_report (CauTargets *self, guint64 report);

@@ -62,11 +62,9 @@ open_replaced (CauStore *store, guint64 id, const char *name, CauUploadFlags fla
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
-  if ((flags & (CAU_UPLOAD_EXCLUSIVE | CAU_UPLOAD_NO_REPLACE)) == 0)
+  if ((flags & CAU_UPLOAD_NO_REPLACE) == 0)
     return TRUE;
-  g_set_error (error, CAU_STORE_ERROR,
-               (flags & CAU_UPLOAD_EXCLUSIVE) ? CAU_STORE_ERROR_EXISTS : CAU_STORE_ERROR_REFUSED,
-               "report %s exists already", name);
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_REFUSED, "report %s exists already", name);
   g_clear_pointer (reader, cau_reader_unref);
   return FALSE;
 }
@@ -113,6 +111,49 @@ upload_new (CauStore *store, CauUploadFlags flags, const CauAttributes *attribut
   return self;
 }
 
+static gboolean
+check_is_free (CauStore *self, guint64 id, const char *name, GError **error)
+{
+  gboolean has_orchestrator, is_taken;
+
+  if (!self->backend->klass->find_name (self->backend, id, name, &has_orchestrator, &is_taken, error))
+    return FALSE;
+  if (!has_orchestrator || id == CAU_STORE_ROOT_ID)
+    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "there is no such orchestrator");
+  else if (is_taken)
+    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s exists already", name);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+/* The upload of a name that must be free. It takes the name first, so that one look at the store is enough. Until then a
+ * removal or rename of a report that has the name takes the upload along: then it starts over. */
+static CauUpload *
+begin_exclusive (CauStore *store, guint64 id, const char *name, CauUploadFlags flags, const CauAttributes *attributes,
+                 GError **error)
+{
+  for (;;)
+    {
+      CauUpload *upload = upload_new (store, flags, attributes, NULL);
+
+      if (!cau_targets_join_name (store->targets, id, name, TRUE, upload, &upload->target))
+        {
+          g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s is being written already", name);
+          upload_free (upload);
+          return NULL;
+        }
+      if (!check_is_free (store, id, name, error))
+        {
+          cau_upload_unref (upload);
+          return NULL;
+        }
+      if (cau_target_has_name (upload->target, id, name))
+        return upload;
+      cau_upload_unref (upload);
+    }
+}
+
 CauUpload *
 cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadFlags flags,
                         const CauAttributes *attributes, GError **error)
@@ -126,8 +167,11 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "the store is open for reading only");
       return NULL;
     }
-  if (!cau_report_name_validate (name, error) || !cau_store_check_orchestrator (self, id, error)
-      || !open_replaced (self, id, name, flags, &replaced, error))
+  if (!cau_report_name_validate (name, error))
+    return NULL;
+  if (flags & CAU_UPLOAD_EXCLUSIVE)
+    return begin_exclusive (self, id, name, flags, attributes, error);
+  if (!cau_store_check_orchestrator (self, id, error) || !open_replaced (self, id, name, flags, &replaced, error))
     return NULL;
   if (replaced != NULL)
     {
@@ -138,12 +182,7 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
     }
 
   upload = upload_new (self, flags, attributes, NULL);
-  if (!cau_targets_join_name (self->targets, id, name, (flags & CAU_UPLOAD_EXCLUSIVE) != 0, upload, &upload->target))
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s is being written already", name);
-      upload_free (upload);
-      return NULL;
-    }
+  cau_targets_join_name (self->targets, id, name, FALSE, upload, &upload->target);
   /* The name was free when we looked. Now that it is ours, look again: another upload may have been committed in between. */
   if (!open_replaced (self, id, name, flags, &replaced, error))
     {

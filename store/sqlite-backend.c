@@ -123,6 +123,7 @@ static const CauBackendClass sqlite_class = {
   .list_orchestrators = cau_sqlite_list_orchestrators,
   .list_reports = cau_sqlite_list_reports,
   .find_report = cau_sqlite_find_report,
+  .find_name = cau_sqlite_find_name,
   .get_report = cau_sqlite_get_report,
   .get_version = cau_sqlite_get_version,
   .read_chunk = cau_sqlite_read_chunk,

@@ -51,6 +51,8 @@ gboolean cau_sqlite_list_reports (CauBackend *backend, guint64 id, const char *a
                                   GError **error);
 gboolean cau_sqlite_find_report (CauBackend *backend, guint64 id, const char *name, CauReportInfo *info,
                                  GError **error);
+gboolean cau_sqlite_find_name (CauBackend *backend, guint64 id, const char *name, gboolean *has_orchestrator,
+                               gboolean *is_taken, GError **error);
 gboolean cau_sqlite_get_report (CauBackend *backend, guint64 report, CauReportInfo *info, GError **error);
 gboolean cau_sqlite_get_version (CauBackend *backend, guint64 version, CauReportInfo *info, GError **error);
 gboolean cau_sqlite_read_chunk (CauBackend *backend, guint64 version, guint64 number, CauChunkFunc use,

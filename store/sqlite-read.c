@@ -173,6 +173,27 @@ cau_sqlite_find_report (CauBackend *backend, guint64 id, const char *name, CauRe
 }
 
 gboolean
+cau_sqlite_find_name (CauBackend *backend, guint64 id, const char *name, gboolean *has_orchestrator, gboolean *is_taken,
+                      GError **error)
+{
+  g_auto (CauLease) lease = { 0 };
+  g_autoptr (CauStmt) stmt = NULL;
+  gboolean done;
+
+  if (!cau_lease_take (&lease, backend, error))
+    return FALSE;
+  stmt = cau_db_bind (lease.db, error,
+                      "SELECT EXISTS (SELECT 1 FROM orchestrators WHERE id = ?1),"
+                      " EXISTS (SELECT 1 FROM versions WHERE orchestrator = ?1 AND name = ?2)",
+                      "it", (gint64) id, name);
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  *has_orchestrator = sqlite3_column_int (stmt, 0) != 0;
+  *is_taken = sqlite3_column_int (stmt, 1) != 0;
+  return TRUE;
+}
+
+gboolean
 cau_sqlite_get_report (CauBackend *backend, guint64 report, CauReportInfo *info, GError **error)
 {
   g_auto (CauLease) lease = { 0 };
