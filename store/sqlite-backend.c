@@ -108,6 +108,7 @@ sqlite_close (CauBackend *backend)
 
   /* The writer's connection goes last: closing the last connection of all checkpoints, which a read-only one cannot. */
   g_ptr_array_unref (self->pool);
+  g_clear_pointer (&self->cache, cau_cache_free);
   g_clear_pointer (&self->writer, cau_writer_free);
   g_clear_pointer (&self->pins, cau_pins_free);
   g_mutex_clear (&self->pool_lock);
@@ -249,6 +250,8 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   self->pins = pins;
   self->pool = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_db_close);
   g_mutex_init (&self->pool_lock);
+  /* A connection of the pool can go any time. */
+  self->cache = cau_cache_new (read_only ? NULL : db);
   if (read_only)
     g_ptr_array_add (self->pool, g_steal_pointer (&db));
   else

@@ -6,6 +6,7 @@
 
 #include "cau-backend.h"
 #include "cau-pins.h"
+#include "sqlite-cache.h"
 #include "sqlite-db.h"
 
 G_BEGIN_DECLS
@@ -17,6 +18,7 @@ typedef struct
   CauBackend base;
   char      *path;
   CauPins   *pins;
+  CauCache  *cache;
   CauWriter *writer;    /* NULL when opened for reading only */
   guint64    max_size;  /* bytes, 0: no limit; set before threads use the store */
   GMutex     pool_lock; /* guards pool */

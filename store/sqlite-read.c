@@ -162,12 +162,18 @@ cau_sqlite_list_reports (CauBackend *backend, guint64 id, const char *after, gui
 gboolean
 cau_sqlite_find_report (CauBackend *backend, guint64 id, const char *name, CauReportInfo *info, GError **error)
 {
+  CauCache *cache = ((CauSqlite *) backend)->cache;
   g_auto (CauLease) lease = { 0 };
-  gboolean found;
+  CauCacheState state;
+  gboolean      found;
 
+  if (cau_cache_find_name (cache, id, name, info, &state))
+    return TRUE;
   if (!cau_lease_take (&lease, backend, error) || !cau_sqlite_lookup_report (lease.db, id, name, info, &found, error))
     return FALSE;
-  if (!found)
+  if (found)
+    cau_cache_add (cache, &state, info);
+  else
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "there is no report %s", name);
   return found;
 }
@@ -209,12 +215,18 @@ cau_sqlite_get_report (CauBackend *backend, guint64 report, CauReportInfo *info,
 gboolean
 cau_sqlite_get_version (CauBackend *backend, guint64 version, CauReportInfo *info, GError **error)
 {
+  CauCache *cache = ((CauSqlite *) backend)->cache;
   g_auto (CauLease) lease = { 0 };
-  gboolean found;
+  CauCacheState state;
+  gboolean      found;
 
+  if (cau_cache_find_version (cache, version, info, &state))
+    return TRUE;
   if (!cau_lease_take (&lease, backend, error) || !cau_sqlite_lookup_version (lease.db, version, info, &found, error))
     return FALSE;
-  if (!found)
+  if (found)
+    cau_cache_add (cache, &state, info);
+  else
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE, "version %" G_GUINT64_FORMAT " is no longer there",
                  version);
   return found;
