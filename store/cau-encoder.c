@@ -116,7 +116,7 @@ cau_encoder_pop (CauEncoder *self, guint at_most)
     return NULL;
   g_mutex_lock (&self->lock);
   while (job->chunk == NULL && self->jobs.length > at_most)
-    g_cond_wait (&self->cond, &self->lock);
+    cau_thread_wait (&self->cond, &self->lock);
   chunk = job->chunk;
   g_mutex_unlock (&self->lock);
   if (chunk == NULL)

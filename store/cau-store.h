@@ -190,7 +190,7 @@ const CauReportInfo *cau_report_ids_next (CauReportIds *self, GError **error);
 
 /* Reads now what later calls of next() would have to wait for; what that gave last stays valid. */
 void cau_report_ids_read_ahead (CauReportIds *self);
-void                 cau_report_ids_free (CauReportIds *self);
+void cau_report_ids_free (CauReportIds *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauReportIds, cau_report_ids_free)
 
 /* Errors: NOT_FOUND. What @info held before is cleared, also on failure. */
