@@ -11,6 +11,11 @@
 /* One to take a request, and one to take the next while the first is at work. */
 #define MAX_LISTENING 2
 
+/* So many more listen while waits are frequent, as when reports are read from the disk: waking a parked thread for each
+ * would take longer. One less after each CALM requests during which nobody had to be woken. */
+#define MAX_SPARE 6
+#define CALM 256
+
 #define MAX_THREADS 16
 
 #define WAKE_INTERVAL (20 * G_TIME_SPAN_MILLISECOND)
@@ -26,8 +31,10 @@ typedef struct
   GList *workers;     /* (element-type Worker): all that there ever were */
   guint  n_running;   /* of these */
   GQueue parked;      /* of Worker.link, the last that worked first */
-  guint  n_listening; /* in read(2) of the device */
-  guint  n_active;    /* listening, or at work and not waiting */
+  guint  n_listening; /* in read(2) of the device, or about to be */
+  guint  n_working;   /* at work, and not waiting */
+  guint  n_spare;
+  guint  n_calm; /* requests since somebody was woken, or since n_spare became less */
   int    error;
 } Loop;
 
@@ -35,11 +42,13 @@ typedef struct
 {
   Loop     *loop;
   GThread  *thread;
-  pthread_t id;
+  pthread_t id; /* once has_begun */
+  gboolean  has_begun;
   GList     link;
   GCond     woken;
   gboolean  is_parked;
   gboolean  is_listening;
+  gboolean  is_working;
   guint     n_waits; /* the thread's own: how deep it is in waits */
 } Worker;
 
@@ -66,6 +75,7 @@ start_worker_locked (Loop *self)
 
   worker->loop = self;
   worker->link.data = worker;
+  worker->is_listening = TRUE;
   g_cond_init (&worker->woken);
   worker->thread = g_thread_try_new ("worker", work, worker, NULL);
   if (worker->thread == NULL)
@@ -75,15 +85,17 @@ start_worker_locked (Loop *self)
     }
   self->workers = g_list_prepend (self->workers, worker);
   self->n_running++;
-  self->n_active++;
+  self->n_listening++;
 }
 
+/* @listen: what it does then; else it ends. */
 static void
-unpark_locked (Loop *self, Worker *worker)
+unpark_locked (Loop *self, Worker *worker, gboolean listen)
 {
   g_queue_unlink (&self->parked, &worker->link);
   worker->is_parked = FALSE;
-  self->n_active++;
+  worker->is_listening = listen;
+  self->n_listening += listen ? 1 : 0;
   g_cond_signal (&worker->woken);
 }
 
@@ -91,10 +103,12 @@ unpark_locked (Loop *self, Worker *worker)
 static void
 fill_place_locked (Loop *self)
 {
-  if (self->n_listening > 0 || self->n_active >= self->n_processors || fuse_session_exited (self->session))
+  if (self->n_listening > 0 || self->n_working >= self->n_processors || fuse_session_exited (self->session))
     return;
+  self->n_spare = MIN (self->n_spare + 1, MAX_SPARE);
+  self->n_calm = 0;
   if (self->parked.head != NULL)
-    unpark_locked (self, self->parked.head->data);
+    unpark_locked (self, self->parked.head->data, TRUE);
   else if (self->n_running < MAX_THREADS)
     start_worker_locked (self);
 }
@@ -109,12 +123,12 @@ caufs_loop_begin_wait (void)
   if (worker == NULL || worker->n_waits++ > 0)
     return;
   g_mutex_lock (&worker->loop->lock);
-  worker->loop->n_active--;
+  worker->loop->n_working--;
   fill_place_locked (worker->loop);
   g_mutex_unlock (&worker->loop->lock);
 }
 
-/* There may be one too many then, until the next is done. */
+/* More may be at work then than there are processors, until they are done. */
 void
 caufs_loop_end_wait (void)
 {
@@ -123,7 +137,7 @@ caufs_loop_end_wait (void)
   if (worker == NULL || --worker->n_waits > 0)
     return;
   g_mutex_lock (&worker->loop->lock);
-  worker->loop->n_active++;
+  worker->loop->n_working++;
   g_mutex_unlock (&worker->loop->lock);
 }
 
@@ -143,7 +157,6 @@ static void
 park_locked (Loop *self, Worker *worker)
 {
   worker->is_parked = TRUE;
-  self->n_active--;
   g_queue_push_head_link (&self->parked, &worker->link);
   while (worker->is_parked)
     g_cond_wait (&worker->woken, &self->lock);
@@ -156,15 +169,35 @@ begin_listening (Loop *self, Worker *worker)
   gboolean goes_on;
 
   g_mutex_lock (&self->lock);
-  while (!fuse_session_exited (self->session)
-         && (self->n_listening >= MAX_LISTENING || self->n_active > self->n_processors))
+  worker->id = pthread_self ();
+  worker->has_begun = TRUE;
+  if (worker->is_working)
+    self->n_working--;
+  worker->is_working = FALSE;
+  if (!worker->is_listening && self->n_listening >= MAX_LISTENING + self->n_spare
+      && !fuse_session_exited (self->session))
     park_locked (self, worker);
   goes_on = !fuse_session_exited (self->session);
-  worker->is_listening = goes_on;
-  if (goes_on)
-    self->n_listening++;
+  if (goes_on && !worker->is_listening)
+    {
+      worker->is_listening = TRUE;
+      self->n_listening++;
+    }
   g_mutex_unlock (&self->lock);
   return goes_on;
+}
+
+static void
+note_request_locked (Loop *self, Worker *worker)
+{
+  worker->is_working = TRUE;
+  self->n_working++;
+  if (++self->n_calm >= CALM)
+    {
+      self->n_calm = 0;
+      self->n_spare -= MIN (self->n_spare, 1);
+    }
+  fill_place_locked (self);
 }
 
 /* @result: of fuse_session_receive_buf(). */
@@ -175,7 +208,7 @@ end_listening (Loop *self, Worker *worker, int result)
   worker->is_listening = FALSE;
   self->n_listening--;
   if (result > 0)
-    fill_place_locked (self);
+    note_request_locked (self, worker);
   else if (result < 0 && self->error == 0)
     self->error = result;
   g_mutex_unlock (&self->lock);
@@ -187,7 +220,6 @@ leave (Loop *self)
   fuse_session_exit (self->session);
   sem_post (&self->ended);
   g_mutex_lock (&self->lock);
-  self->n_active--;
   self->n_running--;
   g_cond_signal (&self->gone);
   g_mutex_unlock (&self->lock);
@@ -201,7 +233,6 @@ work (gpointer data)
   struct fuse_buf buffer = { .mem = NULL };
   int             r = 0;
 
-  worker->id = pthread_self ();
   g_private_set (&current, worker);
   cau_thread_set_wait_func (note_wait, NULL);
   while (r >= 0 && begin_listening (self, worker))
@@ -232,8 +263,8 @@ end_workers (Loop *self)
           Worker *worker = l->data;
 
           if (worker->is_parked)
-            unpark_locked (self, worker);
-          else if (worker->is_listening)
+            unpark_locked (self, worker, FALSE);
+          else if (worker->is_listening && worker->has_begun)
             caufs_signals_wake (worker->id);
         }
       g_cond_wait_until (&self->gone, &self->lock, g_get_monotonic_time () + WAKE_INTERVAL);

@@ -11,12 +11,13 @@ G_BEGIN_DECLS
  *
  * The kernel gives each request to the thread that has waited for one the longest. Of many threads that wait it wakes a
  * different one each time, which has slept long enough to find nothing of its own in the processor's caches: with the 16 that
- * libfuse's loop soon has, a small write costs three times what it costs with 2. So here at most two threads wait
- * for requests, and at most as many work as there are processors (two at least). The others are parked, the last one that worked to be
- * the first that is woken.
+ * libfuse's loop soon has, a small write costs three times what it costs with 2. So here two threads wait for requests,
+ * and no other is woken while as many work as there are processors. The others are parked, the last one that worked to be the
+ * first that is woken.
  *
- * A thread that waits for something else than a processor gives up its place meanwhile, so that closes and removals
- * that wait for the disk, or for a lock that another process has on the store, hold up nobody who reads. */
+ * A thread that waits for something else than a processor is not counted meanwhile, so that closes and removals that
+ * wait for the disk, or for a lock that another process has on the store, hold up nobody who reads. Where such waits are
+ * frequent, more threads stay with the requests for a while. */
 
 /* Serves requests until the session ends. Returns 0 or a negative errno. */
 int caufs_loop_run (struct fuse_session *session);
