@@ -98,14 +98,15 @@ const struct fuse_lowlevel_ops caufs_ops = {
   .flock = caufs_ops_flock,
 };
 
-/* A connection for each thread is for libfuse's own loop only. */
+/* A connection for each thread, and rings in place of the device's read(2) and write(2), are for libfuse's own loop only: it
+ * makes the connections, and ends the threads of the rings. */
 static int
-run_loop_with_connections (struct fuse_session *session)
+run_loop_of_libfuse (const CaufsOptions *options, struct fuse_session *session)
 {
   struct fuse_loop_config *config = fuse_loop_cfg_create ();
   int                      r;
 
-  fuse_loop_cfg_set_clone_fd (config, 1);
+  fuse_loop_cfg_set_clone_fd (config, options->clone_fd ? 1 : 0);
   fuse_loop_cfg_set_max_threads (config, MAX_THREADS);
   fuse_loop_cfg_set_idle_threads (config, MAX_THREADS);
   r = fuse_session_loop_mt (session, config);
@@ -178,8 +179,8 @@ static int
 serve (Caufs *self)
 {
   CaufsSignals *signals = caufs_signals_start (self->session);
-  gboolean      is_cloned = self->options->clone_fd;
-  int           r = is_cloned ? run_loop_with_connections (self->session) : caufs_loop_run (self->session);
+  gboolean      needs_libfuse = self->options->clone_fd || self->options->io_uring;
+  int           r = needs_libfuse ? run_loop_of_libfuse (self->options, self->session) : caufs_loop_run (self->session);
   gboolean      is_signalled = caufs_signals_stop (signals);
 
   if (is_signalled)

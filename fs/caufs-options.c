@@ -239,6 +239,7 @@ pass_io_uring (CaufsOptions *self, const char *text, GError **error)
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
   (void) error;
   pass (self, text);
+  self->io_uring = TRUE;
   return TRUE;
 #else
   (void) self;

@@ -32,6 +32,7 @@ typedef struct
   gboolean  foreground;
   gboolean  debug;
   gboolean  clone_fd;
+  gboolean  io_uring;
 
   gboolean read_only;
   gboolean worm;
