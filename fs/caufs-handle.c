@@ -83,6 +83,8 @@ caufs_handle_close (CaufsHandle *self)
     {
       caufs_node_drop_handle (self->node, self, self->upload);
       caufs_name_remove_writer (self->name);
+      /* The thread that answered the last FLUSH may hold it a moment longer. */
+      cau_upload_retire (self->upload);
     }
   caufs_handle_unref (self);
 }

@@ -345,6 +345,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauUpload, cau_upload_unref)
  * (transfer full), or NULL. */
 CauUpload *cau_store_find_upload (CauStore *self, guint64 id, const char *name);
 
+/* The upload will not be written or committed any more: it does not count for cau_store_has_upload(), even while
+ * somebody still holds it. */
+void cau_upload_retire (CauUpload *self);
+
 /* Whether this process has uploads of the report CauReportInfo.report. */
 gboolean cau_store_has_upload (CauStore *self, guint64 report);
 

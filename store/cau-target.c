@@ -16,6 +16,7 @@ struct _CauTarget
   Key         key;       /* while report is 0 */
   guint64     report;    /* 0: never saved */
   gboolean    removed;
+  gboolean    retired;    /* not counted in by_report any more */
   gboolean    held;       /* a rename or removal is in hand */
   guint       committing; /* commits in hand */
   GQueue      uploads;    /* of CauUpload, the newest first; not counted: each leaves before it goes */
@@ -109,9 +110,9 @@ count_report_locked (CauTargets *self, guint64 report, int added)
 static void
 unlist_locked (CauTarget *self)
 {
-  if (self->report != 0)
+  if (self->report != 0 && !self->retired)
     count_report_locked (self->targets, self->report, -1);
-  else if (!self->removed)
+  else if (self->report == 0 && !self->removed)
     g_hash_table_remove (self->targets->by_name, &self->key);
 }
 
@@ -206,6 +207,17 @@ cau_target_abandon (CauTarget *self, CauUpload *upload)
   g_queue_remove (&self->uploads, upload);
   if (self->uploads.length == 0 && self->report == 0 && !self->held)
     remove_locked (self);
+}
+
+void
+cau_target_retire (CauTarget *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  if (self->report == 0 || self->retired || self->committing > 0 || self->uploads.length > 1)
+    return;
+  unlist_locked (self);
+  self->retired = TRUE;
 }
 
 gboolean

@@ -31,6 +31,9 @@ gboolean cau_target_leave (CauTarget *self, CauUpload *upload, gatomicrefcount *
 /* @upload, which still holds the target, will commit no more: a name that only it had is free. */
 void cau_target_abandon (CauTarget *self, CauUpload *upload);
 
+/* The last upload of the target will commit no more: what it saved does not count as being written. */
+void cau_target_retire (CauTarget *self);
+
 /* Where a commit has to go. Waits for changes of the name in hand; until cau_target_end_commit() there are none.
  * @info: report, or else orchestrator and name, are set. FALSE: the name was removed. */
 gboolean cau_target_begin_commit (CauTarget *self, CauReportInfo *info);

@@ -210,6 +210,12 @@ cau_upload_unref (CauUpload *self)
     upload_free (self);
 }
 
+void
+cau_upload_retire (CauUpload *self)
+{
+  cau_target_retire (self->target);
+}
+
 CauUpload *
 cau_store_find_upload (CauStore *self, guint64 id, const char *name)
 {
