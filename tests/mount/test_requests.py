@@ -184,9 +184,12 @@ class Waits(harness.MountTest):
 # fusermount3 has no privilege under strace, so only root can mount.
 @harness.needs_root
 class Syncs(harness.MountTest):
+    # It stops the daemon at these calls only: at each call it would change what happens meanwhile.
+    STRACE = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync,msync")
+
     def test_saves_of_8_writers_share_syncs(self):
         trace = os.path.join(self.dir, "trace")
-        mount = self.start(wrapper=("strace", "-f", "-qq", "-o", trace, "-e", "trace=fsync,fdatasync,msync"),
+        mount = self.start(wrapper=(*self.STRACE, "-o", trace),
                            environment={"ASAN_OPTIONS": "detect_leaks=0"})
         folder = os.path.join(mount.path, GUID)
         os.mkdir(folder)
@@ -205,7 +208,7 @@ class Syncs(harness.MountTest):
         syncs = self.syncs(trace) - before
         self.assertEqual(len(os.listdir(folder)), 320)
         self.assertGreater(syncs, 0)
-        self.assertLess(syncs, 160)
+        self.assertLess(syncs, 240)  # with none shared: 320, and those of the checkpoints
 
     def syncs(self, trace):
         with open(trace, encoding="utf-8") as file:
@@ -213,7 +216,7 @@ class Syncs(harness.MountTest):
 
     def test_a_close_returns_after_the_sync(self):
         trace = os.path.join(self.dir, "trace")
-        mount = self.start(wrapper=("strace", "-f", "-qq", "-o", trace, "-e", "trace=fsync,fdatasync,msync"),
+        mount = self.start(wrapper=(*self.STRACE, "-o", trace),
                            environment={"ASAN_OPTIONS": "detect_leaks=0"})
         folder = os.path.join(mount.path, GUID)
         os.mkdir(folder)
