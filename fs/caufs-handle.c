@@ -263,14 +263,14 @@ log_unsaved (CaufsHandle *self, const GError *error)
   caufs_log (G_LOG_LEVEL_WARNING, "%s was not saved at its last close: %s", what, error->message);
 }
 
-/* From a thread of the store. */
+/* From any thread. */
 static void
 commit_done (CauUpload *upload, const GError *error, gpointer data)
 {
   CaufsCommit *commit = data;
-  g_autoptr (CaufsHandle) self = commit->handle;
-  CaufsView *view = self->view;
-  int        result = 0;
+  CaufsHandle *self = commit->handle;
+  CaufsView   *view = self->view;
+  int          result = 0;
 
   (void) upload;
   if (error != NULL && commit->is_last)
@@ -286,6 +286,8 @@ commit_done (CauUpload *upload, const GError *error, gpointer data)
     }
   commit->done (result, commit->user_data);
   g_free (commit);
+  /* The end of the mount waits for this, and then takes away what the handle refers to. */
+  caufs_handle_unref (self);
   end_commit_in_hand (view);
 }
 

@@ -17,13 +17,14 @@ G_BEGIN_DECLS
  *
  * A thread that waits for something else than a processor is not counted meanwhile, so that closes and removals that
  * wait for the disk, or for a lock that another process has on the store, hold up nobody who reads. Where such waits are
- * frequent, more threads stay with the requests for a while. */
+ * frequent, more threads stay with the requests for a while. Looking up a name or a version counts as work, even when a
+ * page of the index has to come from the disk. */
 
 /* Serves requests until the session ends. Returns 0 or a negative errno. */
 int caufs_loop_run (struct fuse_session *session);
 
 /* To be called by a handler around what may wait for long. They may nest, and do nothing on threads of others.
- * The waits of the store's functions are bracketed already. */
+ * The store's own waits, for commits and for other threads, are bracketed already. */
 void caufs_loop_begin_wait (void);
 void caufs_loop_end_wait (void);
 

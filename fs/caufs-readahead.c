@@ -17,6 +17,9 @@ find_setting (const char *mountpoint)
   /* Any other kind of stat(2) would send a request, which nobody handles before INIT is answered. */
   if (statx (AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) != 0)
     return NULL;
+  /* A filesystem without a device has major number 0. With another it is not ours that was seen. */
+  if (st.stx_dev_major != 0)
+    return NULL;
   return g_strdup_printf ("/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major, st.stx_dev_minor);
 }
 

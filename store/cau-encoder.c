@@ -3,6 +3,9 @@
 
 #include "cau-codec.h"
 
+/* Each has a compressor, of about a MiB. */
+#define MAX_THREADS 8
+
 /* Buffers that wait for their next use. */
 #define SPARE_MAX 4
 
@@ -45,7 +48,7 @@ GThreadPool *
 cau_encoder_pool_new (void)
 {
   /* Exclusive: its threads are there from now on, so handing in a job cannot fail. */
-  return g_thread_pool_new (encode, NULL, (gint) g_get_num_processors (), TRUE, NULL);
+  return g_thread_pool_new (encode, NULL, (gint) MIN (g_get_num_processors (), MAX_THREADS), TRUE, NULL);
 }
 
 CauEncoder *

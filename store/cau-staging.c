@@ -89,6 +89,14 @@ wait_until_sent (CauStaging *self, gsize at_most)
   g_mutex_unlock (&self->lock);
 }
 
+gboolean
+cau_staging_is_sending (CauStaging *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  return self->sending.length > 0;
+}
+
 static void
 drop_stage (CauStaging *self)
 {

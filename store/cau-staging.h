@@ -16,6 +16,9 @@ CauStaging *cau_staging_new (CauStore *store, CauReader *base);
 void        cau_staging_free (CauStaging *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStaging, cau_staging_free)
 
+/* Whether chunks are on their way to the backend, which cau_staging_free() waits for. Any thread. */
+gboolean cau_staging_is_sending (CauStaging *self);
+
 guint64    cau_staging_get_size (CauStaging *self);
 CauReader *cau_staging_get_base (CauStaging *self); /* borrowed; NULL when there is none */
 

@@ -203,10 +203,22 @@ cau_upload_ref (CauUpload *self)
   return self;
 }
 
+static gpointer
+free_in_thread (gpointer upload)
+{
+  upload_free (upload);
+  return NULL;
+}
+
 void
 cau_upload_unref (CauUpload *self)
 {
-  if (cau_target_leave (self->target, self, &self->ref_count))
+  if (!cau_target_leave (self->target, self, &self->ref_count))
+    return;
+  /* What is on its way to the backend is waited for, and could wait for this very thread. */
+  if (cau_backend_is_thread () && cau_staging_is_sending (self->staging))
+    g_thread_unref (g_thread_new ("cau-free", free_in_thread, self));
+  else
     upload_free (self);
 }
 

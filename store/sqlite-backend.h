@@ -2,7 +2,8 @@
 #pragma once
 
 /* The embedded engine: one SQLite file in WAL mode. Reads run on the caller's thread, each on a connection of a
- * pool; changes run on one writer thread, which puts all that waits into one transaction (group commit). */
+ * pool. Changes run on one connection, whose turn passes from thread to thread (sqlite-writer.c); all that waits becomes
+ * one transaction (group commit). */
 
 #include "cau-backend.h"
 #include "cau-pins.h"
@@ -25,7 +26,7 @@ typedef struct
   GPtrArray *pool;      /* (element-type CauDb): idle read connections, the last used at the end */
 } CauSqlite;
 
-/* Touched by the writer thread only, but for version: read by others once an operation that staged is done. */
+/* Touched by who has the turn to write only, but for version: read by others once an operation that staged is done. */
 struct _CauStage
 {
   guint64  version;  /* 0 until the first chunks are committed; pinned */

@@ -16,6 +16,7 @@ struct _CauCheckpointer
   gpointer          user_data;
   GThread          *thread;
   gint              copied; /* atomic; pages of the WAL that are surely in the database */
+  int               noted;  /* of who has the turn to write: pages of the WAL when copying was asked for */
   GMutex            pass;   /* held while pages are copied: SQLite lets one do so at a time, and sends others away */
 
   GMutex   lock; /* guards what follows */
@@ -24,32 +25,34 @@ struct _CauCheckpointer
   gboolean stop;
 };
 
-/* Returns the pages that are left, or -1 when nothing could be copied. */
-static int
-copy (CauCheckpointer *self, CauDb *db, int mode)
+/* *@left: the pages that are left, or -1 when it is not known. */
+static gboolean
+copy (CauCheckpointer *self, CauDb *db, int mode, int *left)
 {
-  int pages = 0, copied = 0;
+  int pages = -1, copied = -1;
+  int result = sqlite3_wal_checkpoint_v2 (cau_db_get_handle (db), NULL, mode, &pages, &copied);
 
-  if (sqlite3_wal_checkpoint_v2 (cau_db_get_handle (db), NULL, mode, &pages, &copied) != SQLITE_OK)
-    return -1;
-  g_atomic_int_set (&self->copied, copied);
-  return pages - copied;
+  if (copied >= 0)
+    g_atomic_int_set (&self->copied, copied);
+  *left = pages >= 0 && copied >= 0 ? pages - copied : -1;
+  return result == SQLITE_OK;
 }
 
 /* While pages are copied others come. */
 static void
 copy_most (CauCheckpointer *self)
 {
-  int before = G_MAXINT, left = G_MAXINT - 1;
+  int      before = G_MAXINT, left = G_MAXINT - 1;
+  gboolean ok = TRUE;
 
-  while (left >= MIN_PAGES && left < before)
+  while (ok && left >= MIN_PAGES && left < before)
     {
       before = left;
       g_mutex_lock (&self->pass);
-      left = copy (self, self->db, SQLITE_CHECKPOINT_PASSIVE);
+      ok = copy (self, self->db, SQLITE_CHECKPOINT_PASSIVE, &left);
       g_mutex_unlock (&self->pass);
     }
-  if (left >= 0)
+  if (ok && left < MIN_PAGES)
     self->nearly_done (self->user_data);
 }
 
@@ -130,13 +133,15 @@ cau_checkpointer_note (CauCheckpointer *self, int pages)
   int copied = g_atomic_int_get (&self->copied);
 
   /* It started over. */
-  if (pages < copied)
+  if (pages < MAX (copied, self->noted))
     {
       g_atomic_int_set (&self->copied, 0);
-      copied = 0;
+      copied = self->noted = 0;
     }
-  if (pages - copied < MIN_PAGES)
+  /* Somebody who reads for long may keep it from being copied: then not again for each commit. */
+  if (pages - MAX (copied, self->noted) < MIN_PAGES)
     return;
+  self->noted = pages;
   g_mutex_lock (&self->lock);
   if (!self->is_wanted)
     g_cond_signal (&self->cond);
@@ -147,14 +152,17 @@ cau_checkpointer_note (CauCheckpointer *self, int pages)
 gboolean
 cau_checkpointer_finish (CauCheckpointer *self, CauDb *db, gboolean wait)
 {
+  gboolean ok;
+  int      left;
+
   if (wait)
     g_mutex_lock (&self->pass);
   else if (!g_mutex_trylock (&self->pass))
     return FALSE;
   /* The WAL starts over only when nobody reads from it. Our own readers are quick. */
   sqlite3_busy_timeout (cau_db_get_handle (db), RESTART_TIMEOUT_MS);
-  copy (self, db, SQLITE_CHECKPOINT_RESTART);
+  ok = copy (self, db, SQLITE_CHECKPOINT_RESTART, &left);
   sqlite3_busy_timeout (cau_db_get_handle (db), CAU_DB_BUSY_TIMEOUT_MS);
   g_mutex_unlock (&self->pass);
-  return TRUE;
+  return ok;
 }

@@ -24,7 +24,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauCheckpointer, cau_checkpointer_free)
 void cau_checkpointer_note (CauCheckpointer *self, int pages);
 
 /* Copies what is left on @db, whose thread has the turn to write. @wait: also when the checkpointer is at work, which has
- * to be waited for then. Returns: whether it did. */
+ * to be waited for then. Returns: whether all is copied, and nobody reads from the WAL any more: the next commit starts it over. */
 gboolean cau_checkpointer_finish (CauCheckpointer *self, CauDb *db, gboolean wait);
 
 G_END_DECLS

@@ -105,8 +105,8 @@ db_configure (CauDb *self, CauDbMode mode, GError **error)
     g_strdup_printf ("PRAGMA cache_size=-%d", mode == CAU_DB_READ_ONLY ? DB_CACHE_KIB : DB_WRITE_CACHE_KIB);
 
   /* trusted_schema and cell_size_check: the file may have been damaged, or made, by anybody. Debian builds SQLite
-   * to overwrite what is deleted, which on a full disk takes as much room in the WAL as it gives. Checkpoints are made by the
-   * writer after it has answered, not by COMMIT. */
+   * to overwrite what is deleted, which on a full disk takes as much room in the WAL as it gives. Checkpoints are made by
+   * sqlite-checkpoint.c, not by COMMIT. */
   return cau_db_exec (self, cache, error) && cau_db_exec (self, "PRAGMA trusted_schema=OFF", error)
          && cau_db_exec (self, "PRAGMA cell_size_check=ON", error)
          && cau_db_exec (self, "PRAGMA foreign_keys=ON", error) && cau_db_exec (self, "PRAGMA secure_delete=OFF", error)

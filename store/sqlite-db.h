@@ -18,6 +18,9 @@ G_BEGIN_DECLS
 /* Bytes of a page, in every store of this format. */
 #define CAU_DB_PAGE_SIZE 4096
 
+/* By how much the database file grows. */
+#define CAU_DB_GROW_BYTES (256 * 1024)
+
 /* How long one process waits for another that holds the write lock, in milliseconds. */
 #define CAU_DB_BUSY_TIMEOUT_MS 30000
 

@@ -106,7 +106,8 @@ static const char from_format_1[] =
 static const char from_format_1_rows[] =
   "INSERT INTO orchestrators (id, guid, n_reports, last_version, mode, uid, gid, atime, mtime, ctime, checksum)"
   "  SELECT id, guid, n_reports,"
-  "    CASE WHEN id = 0 THEN coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'versions_1'), 0) ELSE 0 END,"
+  "    CASE WHEN id = 0 THEN max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'versions_1'), 0),"
+  "      coalesce((SELECT max(id) FROM versions_1), 0)) ELSE 0 END,"
   "    mode, uid, gid, atime, mtime, ctime, checksum FROM orchestrators_1;"
   "UPDATE sqlite_sequence SET seq = max(seq, (SELECT seq FROM sqlite_sequence WHERE name = 'orchestrators_1'))"
   "  WHERE name = 'orchestrators';"
@@ -124,6 +125,24 @@ static const char from_format_1_rows[] =
   "DROP TABLE parts_1; DROP TABLE chunks_1; DROP TABLE versions_1; DROP TABLE orchestrators_1;";
 /* clang-format on */
 
+/* The new tables stand beside the old ones until the end, so the file doubles; that it has room is found out before. */
+static gboolean
+take_room (CauDb *db, GError **error)
+{
+  sqlite3 *handle = cau_db_get_handle (db);
+  int      step = CAU_DB_GROW_BYTES;
+  gint64   size;
+
+  if (!get_number (db, "PRAGMA page_count", &size, error))
+    return FALSE;
+  size *= CAU_DB_PAGE_SIZE;
+  sqlite3_file_control (handle, "main", SQLITE_FCNTL_CHUNK_SIZE, &step);
+  if (sqlite3_file_control (handle, "main", SQLITE_FCNTL_SIZE_HINT, &size) == SQLITE_OK)
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE, "no space left for the store");
+  return FALSE;
+}
+
 static gboolean
 migrate_locked (CauDb *db, GError **error)
 {
@@ -135,22 +154,30 @@ migrate_locked (CauDb *db, GError **error)
   return format == CAU_DB_FORMAT
          || (cau_db_exec (db, from_format_1, error) && cau_db_exec (db, schema, error)
              && cau_db_exec (db, from_format_1_rows, error)
-             && cau_db_exec (db, "PRAGMA user_version=" G_STRINGIFY (CAU_DB_FORMAT), error));
+             && cau_db_exec (db, "PRAGMA user_version=" G_STRINGIFY (CAU_DB_FORMAT), error) && take_room (db, error));
 }
 
 /* Makes a store of format 1 one of today's, in one transaction. */
 static gboolean
 migrate (CauDb *db, GError **error)
 {
+  sqlite3 *handle = cau_db_get_handle (db);
   /* Renaming tables would carry the references along. The pragma does nothing within a transaction. */
   gboolean ok = cau_db_exec (db, "PRAGMA foreign_keys=OFF", error) && cau_db_exec (db, "BEGIN IMMEDIATE", error);
 
   if (ok && !(migrate_locked (db, error) && cau_db_exec (db, "COMMIT", error)))
     {
-      sqlite3_exec (cau_db_get_handle (db), "ROLLBACK", NULL, NULL, NULL);
+      sqlite3_exec (handle, "ROLLBACK", NULL, NULL, NULL);
       ok = FALSE;
     }
-  return ok && cau_db_exec (db, "PRAGMA foreign_keys=ON", error);
+  if (!ok)
+    {
+      g_prefix_error (error, "the store of format 1 cannot be brought to format %d, and is as it was: ", CAU_DB_FORMAT);
+      return FALSE;
+    }
+  /* The WAL holds all of it. */
+  sqlite3_wal_checkpoint_v2 (handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  return cau_db_exec (db, "PRAGMA foreign_keys=ON", error);
 }
 
 static gboolean

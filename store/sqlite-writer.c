@@ -3,6 +3,7 @@
 #include "sqlite-checkpoint.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* Group commit. Operations that arrive while a transaction is written to stable storage wait in the queue, and then
  * share the next one: with N writers closing at once the disk is waited for about once in N closes.
@@ -20,9 +21,6 @@
 
 /* Pages in the WAL (512 MiB) from which a writer waits until they are copied into the database. */
 #define WAL_MAX_PAGES (128 * 1024)
-
-/* By how much the database file grows. */
-#define GROW_BYTES (256 * 1024)
 
 /* How often a process without work looks for versions that others left behind. */
 #define COLLECT_INTERVAL_US (30 * G_TIME_SPAN_SECOND)
@@ -52,6 +50,7 @@ struct _CauWriter
   gint64   reserved; /* bytes of the database file that are surely there */
   int      wal_pages;
   gboolean may_shrink; /* free pages may have come since the last look */
+  gboolean has_shrunk; /* the database, but not its file yet */
   GError  *damaged;    /* why nothing is changed any more */
 };
 
@@ -115,8 +114,8 @@ take_batch (CauWriter *self, GQueue *batch, Duties *duties)
   while (self->has_turn || (self->queue.length == 0 && !self->stop && !self->collect && !self->is_due))
     if (self->collect)
       g_cond_wait (&self->cond, &self->lock);
-    else
-      self->collect = !g_cond_wait_until (&self->cond, &self->lock, until);
+    else if (!g_cond_wait_until (&self->cond, &self->lock, until))
+      self->collect = TRUE;
   pop_batch_locked (self, batch);
   duties->collect = batch->length == 0 && self->collect;
   if (duties->collect)
@@ -147,21 +146,21 @@ batch_is_durable (const GQueue *batch)
 }
 
 /* This pragma acts when it is compiled, so it cannot be a prepared statement. */
-static void
-set_durable (CauWriter *self, gboolean durable)
+static gboolean
+set_durable (CauWriter *self, gboolean durable, GError **error)
 {
   if (self->durable == durable)
-    return;
-  sqlite3_exec (cau_db_get_handle (self->db), durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL,
-                NULL, NULL);
+    return TRUE;
+  if (!cau_db_exec (self->db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", error))
+    return FALSE;
   self->durable = durable;
+  return TRUE;
 }
 
 static gboolean
 begin (CauWriter *self, gboolean durable, GError **error)
 {
-  set_durable (self, durable);
-  return cau_db_run (self->db, error, "BEGIN IMMEDIATE", "");
+  return set_durable (self, durable, error) && cau_db_run (self->db, error, "BEGIN IMMEDIATE", "");
 }
 
 static gboolean
@@ -197,7 +196,12 @@ static gboolean
 apply_one (CauWriter *self, CauOp *op, gboolean alone)
 {
   if (alone)
-    return cau_sqlite_apply (self->sqlite, self->db, op, &op->error);
+    {
+      if (cau_sqlite_apply (self->sqlite, self->db, op, &op->error))
+        return TRUE;
+      note_damage (self);
+      return FALSE;
+    }
   if (!cau_db_run (self->db, &op->error, "SAVEPOINT op", ""))
     return FALSE;
   if (!cau_sqlite_apply (self->sqlite, self->db, op, &op->error))
@@ -230,7 +234,7 @@ reserve (CauWriter *self, GError **error)
 
   if (size <= self->reserved)
     return TRUE;
-  size += GROW_BYTES - size % GROW_BYTES; /* the file grows by such steps anyway */
+  size += CAU_DB_GROW_BYTES - size % CAU_DB_GROW_BYTES; /* the file grows by such steps anyway */
   if (sqlite3_file_control (cau_db_get_handle (self->db), "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE, "%s: no space left for the store",
@@ -241,14 +245,31 @@ reserve (CauWriter *self, GError **error)
   return TRUE;
 }
 
-/* Copies what is left of the WAL, which then starts over, unless somebody else is at it and need not be waited for. */
+/* SQLite makes the file smaller when it copies the last page of the WAL on this connection, so there has to be one. */
+static void
+cut_file (CauWriter *self)
+{
+  gint64      size = pragma_number (self, "PRAGMA page_count") * CAU_DB_PAGE_SIZE;
+  struct stat st;
+
+  if (stat (self->sqlite->path, &st) == 0 && st.st_size > size + 2 * CAU_DB_GROW_BYTES
+      && cau_db_run (self->db, NULL, "UPDATE orchestrators SET n_reports = n_reports WHERE id = 0", ""))
+    cau_checkpointer_finish (self->checkpointer, self->db, TRUE);
+}
+
+/* Copies what is left of the WAL, which then starts over, unless somebody else is at it and need not be waited for, or
+ * somebody reads from it. */
 static void
 restart_wal (CauWriter *self, gboolean wait)
 {
-  if (!cau_checkpointer_finish (self->checkpointer, self->db, wait))
-    return;
-  self->wal_pages = 0;
+  gboolean is_done = cau_checkpointer_finish (self->checkpointer, self->db, wait);
+
   self->reserved = 0; /* it can have made the file smaller */
+  if (!is_done)
+    return;
+  if (self->damaged == NULL)
+    cut_file (self);
+  self->wal_pages = 0;
 }
 
 /* Runs @batch as one transaction. FALSE: nothing of it was done, and *@error says why. */
@@ -460,6 +481,13 @@ shrink (CauWriter *self)
 
       self->may_shrink = unused > VACUUM_MIN_PAGES && unused > pragma_number (self, "PRAGMA page_count") / 4
                          && sqlite3_exec (cau_db_get_handle (self->db), VACUUM_STEP, NULL, NULL, NULL) == SQLITE_OK;
+      self->has_shrunk = self->has_shrunk || self->may_shrink;
+    }
+  /* Only then the file gets smaller. */
+  if (self->has_shrunk && is_idle (self))
+    {
+      restart_wal (self, TRUE);
+      self->has_shrunk = FALSE;
     }
 }
 
@@ -486,23 +514,6 @@ writer_run (gpointer data)
       end_turn (self);
     }
   return NULL;
-}
-
-/* Takes the turn unless somebody has it. */
-static gboolean
-try_turn (CauWriter *self, GQueue *batch)
-{
-  gboolean is_ours;
-
-  g_mutex_lock (&self->lock);
-  is_ours = !self->has_turn;
-  if (is_ours)
-    {
-      self->has_turn = TRUE;
-      pop_batch_locked (self, batch);
-    }
-  g_mutex_unlock (&self->lock);
-  return is_ours;
 }
 
 /* Goes on with what came meanwhile, or gives the turn up, and wakes the writer thread if it waits for it. When this returns FALSE,
@@ -537,28 +548,25 @@ frees_pages (const GQueue *batch)
   return FALSE;
 }
 
-/* Runs what waits on the calling thread, if the turn is free. */
+/* Runs @batch, and what comes meanwhile, on the calling thread, which has taken the turn. */
 static void
-run_here (CauWriter *self)
+run_here (CauWriter *self, GQueue *batch)
 {
-  GQueue   batch = G_QUEUE_INIT;
   gboolean was_inside, is_due;
 
-  if (!try_turn (self, &batch))
-    return;
   was_inside = cau_backend_enter_thread ();
   cau_thread_begin_wait ();
   do
     {
-      is_due = frees_pages (&batch);
+      is_due = frees_pages (batch);
       apply_max_size (self);
-      if (batch.length > 0)
-        run_batch (self, &batch);
+      if (batch->length > 0)
+        run_batch (self, batch);
       self->may_shrink = TRUE;
       cau_checkpointer_note (self->checkpointer, self->wal_pages);
       is_due = is_due || self->wal_pages >= WAL_MAX_PAGES;
     }
-  while (keep_turn (self, &batch, is_due));
+  while (keep_turn (self, batch, is_due));
   cau_thread_end_wait ();
   if (!was_inside)
     cau_backend_leave_thread ();
@@ -592,7 +600,7 @@ CauWriter *
 cau_writer_new (CauSqlite *sqlite, CauDb *db, GError **error)
 {
   CauWriter *self = g_new0 (CauWriter, 1);
-  int        grow = GROW_BYTES;
+  int        grow = CAU_DB_GROW_BYTES;
 
   self->sqlite = sqlite;
   self->db = db;
@@ -617,17 +625,25 @@ cau_writer_new (CauSqlite *sqlite, CauDb *db, GError **error)
 void
 cau_writer_submit (CauWriter *self, CauOp *op)
 {
-  gboolean durable = op->durable;
+  GQueue   batch = G_QUEUE_INIT;
+  gboolean is_ours;
 
   op->link.data = op;
   op->link.next = op->link.prev = NULL;
   g_mutex_lock (&self->lock);
   g_queue_push_tail_link (&self->queue, &op->link);
-  if (!durable && !self->has_turn)
+  is_ours = op->durable && !self->has_turn;
+  if (is_ours)
+    {
+      self->has_turn = TRUE;
+      pop_batch_locked (self, &batch);
+    }
+  else if (!self->has_turn)
     g_cond_signal (&self->cond);
   g_mutex_unlock (&self->lock);
-  if (durable)
-    run_here (self);
+  /* If it is not our turn, the operation may be done by now, and the store closed. */
+  if (is_ours)
+    run_here (self, &batch);
 }
 
 void

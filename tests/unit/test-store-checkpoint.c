@@ -2,6 +2,7 @@
 /* The write-ahead log is copied into the database beside those who save, and starts over. */
 #include "store-fixture.h"
 
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #define MIB (1024 * 1024)
@@ -101,10 +102,72 @@ the_log_of_a_big_report_gets_small_again (void **state)
   fixture_assert_report (f->store, f->id, "big", big);
 }
 
+/* ---- what nobody needs goes by itself ---- */
+
+/* Far more than it takes, and less than the collector's own interval of half a minute. */
+#define PATIENCE (20 * G_TIME_SPAN_SECOND)
+
+static gint64
+count_versions (StoreFixture *f)
+{
+  sqlite3      *db;
+  sqlite3_stmt *statement;
+  gint64        result;
+
+  assert_int_equal (sqlite3_open_v2 (f->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+  sqlite3_busy_timeout (db, 10000);
+  assert_int_equal (sqlite3_prepare_v2 (db, "SELECT count(*) FROM versions", -1, &statement, NULL), SQLITE_OK);
+  assert_int_equal (sqlite3_step (statement), SQLITE_ROW);
+  result = sqlite3_column_int64 (statement, 0);
+  sqlite3_finalize (statement);
+  sqlite3_close (db);
+  return result;
+}
+
+static void
+what_a_reader_held_goes_when_it_is_closed (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  CauReader *reader;
+  gint64     end;
+
+  fixture_save_text (f->store, f->id, "a", "text");
+  reader = cau_store_open_version (f->store, fixture_version (f->store, f->id, "a"), 1, &error);
+  assert_done (reader != NULL, &error);
+  fixture_remove (f->store, f->id, "a");
+  assert_int_equal (count_versions (f), 1);
+  cau_reader_unref (reader);
+  end = g_get_monotonic_time () + PATIENCE;
+  while (count_versions (f) > 0)
+    assert_true (g_get_monotonic_time () < end);
+}
+
+static void
+the_file_of_a_quiet_store_gets_smaller (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GBytes) big = fixture_bytes (1, 96 * MIB);
+  gint64      end;
+  struct stat st;
+
+  fixture_save (f->store, f->id, "big", big);
+  fixture_remove (f->store, f->id, "big");
+  end = g_get_monotonic_time () + PATIENCE;
+  do
+    {
+      assert_true (g_get_monotonic_time () < end);
+      assert_int_equal (stat (f->path, &st), 0);
+    }
+  while (st.st_size > 32 * MIB);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
+    STORE_TEST (what_a_reader_held_goes_when_it_is_closed),
+    STORE_TEST (the_file_of_a_quiet_store_gets_smaller),
     STORE_TEST (the_log_stays_small_while_many_save_and_read),
     STORE_TEST (the_log_of_a_big_report_gets_small_again),
   };

@@ -308,6 +308,36 @@ damaged_chunk_is_corrupt_and_the_rest_is_good (void **state)
   assert_memory_equal (buffer, dense + 2 * STORED_CHUNK, sizeof buffer);
 }
 
+/* A save that meets damage in a tree of the database is the last one: the next could spread it. */
+static void
+nothing_is_written_into_a_damaged_tree (void **state)
+{
+  static const CauStoreError expected[] = { CAU_STORE_ERROR_CORRUPT, CAU_STORE_ERROR_READ_ONLY };
+  StoreFixture              *f = *state;
+  gsize                      page;
+  g_autoptr (GBytes) bytes = NULL;
+  g_autoptr (GBytes) damaged = NULL;
+
+  save_victims (f);
+  fixture_close (f);
+  page = (gsize) sql_number (f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'chunks';");
+  bytes = damage_read_file (f->path);
+  damaged = damage_flip (bytes, (page - 1) * 4096, 0xff);
+  damage_replace_store (f, damaged);
+  fixture_reopen (f, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autofree char *name = g_strdup_printf ("new%u", i);
+      g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, name, CAU_UPLOAD_TRUNCATE);
+
+      fixture_write_text (upload, 0, "text");
+      assert_failed (cau_upload_commit (upload, NULL, &error), &error, expected[i]);
+    }
+  /* Not by the fixture, which writes once more. */
+  g_clear_pointer (&f->store, cau_store_unref);
+}
+
 static void
 truncated_store_is_never_served_half (void **state)
 {
@@ -361,6 +391,7 @@ main (void)
     STORE_TEST (flipped_bytes_are_never_served),
     STORE_TEST (flipped_bytes_of_the_first_page_are_never_served),
     STORE_TEST (damaged_chunk_is_corrupt_and_the_rest_is_good),
+    STORE_TEST (nothing_is_written_into_a_damaged_tree),
     STORE_TEST (truncated_store_is_never_served_half),
     STORE_TEST (zeroed_pages_are_never_served),
   };
