@@ -7,6 +7,9 @@
 #define TAG_MASK 3u
 #define ROOT_INO 1u /* FUSE_ROOT_ID; the only one of its kind */
 
+/* More than there can be opens between their LOOKUP and their OPEN. */
+#define MAX_CLOSED 1024
+
 enum
 {
   TAG_ORCHESTRATOR = 0,
@@ -61,6 +64,7 @@ struct _CaufsNodes
   guint64     counter;   /* lock */
   GHashTable *by_ino;    /* (element-type guint64 CaufsNode): the key lies in the node; lock */
   GHashTable *by_upload; /* (element-type CauUpload CaufsNode): both borrowed; lock */
+  GQueue      closed;    /* (element-type CaufsNode), each pinned, the oldest first; lock */
 };
 
 CaufsNodes *
@@ -89,6 +93,8 @@ caufs_nodes_free (CaufsNodes *self)
   GHashTableIter iter;
   gpointer       node;
 
+  while ((node = g_queue_pop_head (&self->closed)) != NULL)
+    caufs_node_unpin (node);
   g_hash_table_iter_init (&iter, self->by_ino);
   while (g_hash_table_iter_next (&iter, NULL, &node))
     {
@@ -158,10 +164,30 @@ caufs_nodes_find_upload (CaufsNodes *self, const CauUpload *upload)
 static CaufsNode *
 steal_unused_locked (CaufsNode *self)
 {
-  if (self->n_lookup > 0 || self->n_pins > 0)
+  gboolean is_held = self->n_lookup > 0 && !self->is_closed;
+
+  if (is_held || self->n_pins > 0)
     return NULL;
   g_hash_table_remove (self->table->by_ino, &self->ino);
   return self;
+}
+
+/* The last pin of a node that can have no handle any more goes to the queue, until it is full. Returns: what must go
+ * instead, or NULL. */
+static CaufsNode *
+close_locked (CaufsNode *self)
+{
+  CaufsNodes *table = self->table;
+  CaufsNode  *oldest;
+
+  self->is_closed = TRUE;
+  self->n_pins++;
+  g_queue_push_tail (&table->closed, self);
+  if (table->closed.length <= MAX_CLOSED)
+    return NULL;
+  oldest = g_queue_pop_head (&table->closed);
+  oldest->n_pins--;
+  return steal_unused_locked (oldest);
 }
 
 static void
@@ -191,7 +217,10 @@ caufs_node_unpin (CaufsNode *self)
 
   g_mutex_lock (&table->lock);
   self->n_pins--;
-  unused = steal_unused_locked (self);
+  if (self->n_pins == 0 && self->n_lookup > 0 && !self->is_ticket && !self->is_closed)
+    unused = close_locked (self);
+  else
+    unused = steal_unused_locked (self);
   g_mutex_unlock (&table->lock);
   let_go (unused);
 }
@@ -209,15 +238,15 @@ caufs_nodes_forget (CaufsNodes *self, guint64 ino, guint64 n)
 {
   CaufsNode *node;
   CaufsNode *unused = NULL;
-  gboolean   is_wrong;
+  gboolean   is_wrong = FALSE;
 
   if (caufs_ino_get_kind (ino) != CAUFS_NODE_WRITER)
     return;
   g_mutex_lock (&self->lock);
   node = g_hash_table_lookup (self->by_ino, &ino);
-  is_wrong = node == NULL || node->n_lookup < n;
   if (node != NULL)
     {
+      is_wrong = node->n_lookup < n;
       node->n_lookup -= MIN (n, node->n_lookup);
       unused = steal_unused_locked (node);
     }

@@ -48,7 +48,10 @@ struct _CaufsHandle;
  * gets what was looked up, and never a new report of that name. A ticket that is not opened keeps its version from being
  * collected until the kernel gives up the node: when somebody looks at the name, or for want of memory.
  *
- * A node goes when neither the kernel nor anybody here holds it: n_lookup and n_pins are both 0. */
+ * A node goes when neither the kernel nor anybody here holds it: n_lookup and n_pins are both 0. The kernel may hold one
+ * for as long as it has memory, and thereby a million of them after a million saves. So only the last of those whose last
+ * handle was closed are kept, for an open that was on its way: their names are known to it. The number of one that went is
+ * ESTALE as well. */
 struct _CaufsNode
 {
   CaufsNodes *table;       /* borrowed; immutable */
@@ -63,6 +66,7 @@ struct _CaufsNode
   CauUpload           *upload;   /* owned; of a ticket for a saved report, else NULL */
   struct _CaufsHandle *handle;   /* borrowed: it pins the node and takes itself away; NULL before and after */
   gboolean             is_ticket;
+  gboolean             is_closed; /* it is, or was, among the last that were closed, which hold a pin */
 };
 
 CaufsNodes *caufs_nodes_new (void);
@@ -85,7 +89,7 @@ CaufsNode *caufs_node_pin (CaufsNode *self);
 void       caufs_node_unpin (CaufsNode *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNode, caufs_node_unpin)
 
-/* One more, and @n fewer, references that the kernel holds. */
+/* One more, and @n fewer, references that the kernel holds. It may forget a node that went before. */
 void caufs_node_add_lookup (CaufsNode *self);
 void caufs_nodes_forget (CaufsNodes *self, guint64 ino, guint64 n);
 
