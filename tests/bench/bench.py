@@ -36,11 +36,21 @@ def say(line):
 
 # ---- before ----
 
+def measures_growth(options):
+    return options.growth and (not options.only or "growth" in options.only)
+
+
+def measures_big(options, settings):
+    return any(works.wanted(work, options.only) for group in (works.BigCompressible, works.BigRandom)
+               for work in group(settings, None, None).works())
+
+
 def room_needed(options, settings):
     """Bytes that the stores take at most: of all contenders at once, or of the one that grows."""
     reports = max(settings.library, 6 * settings.reports) * MEAN_REPORT
+    big = settings.big if measures_big(options, settings) else 0
     growth = min(settings.growth_max, LARGEST_LOCAL) * MEAN_REPORT + settings.growth_max * MEAN_REPORT // 4
-    return max(len(options.contenders) * max(reports, settings.big) * 2, growth if options.growth else 0)
+    return max(len(options.contenders) * max(reports, big) * 2, growth if measures_growth(options) else 0)
 
 
 def check_machine(options, settings):
@@ -76,7 +86,7 @@ def run_works(options, settings, those, corpus):
 def run_growth(options, settings, those, corpus, base):
     growth = Growth(settings, Client(options.client), corpus, say)
     by_kind = {contender.kind: contender for contender in those}
-    if not options.growth or "caufs" not in by_kind or (options.only and "growth" not in options.only):
+    if not measures_growth(options) or "caufs" not in by_kind:
         return growth
     if "local" in by_kind:
         growth.run(by_kind["local"])

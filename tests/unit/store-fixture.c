@@ -206,6 +206,26 @@ fixture_seed (void)
   return seed;
 }
 
+static guint
+number_of_environment (const char *name, guint normally)
+{
+  const char *text = g_getenv (name);
+
+  return text != NULL && *text != '\0' ? (guint) g_ascii_strtoull (text, NULL, 10) : normally;
+}
+
+guint
+fixture_rounds (guint normally)
+{
+  return number_of_environment ("CAU_TEST_ROUNDS", normally);
+}
+
+guint
+fixture_seconds (guint normally)
+{
+  return number_of_environment ("CAU_TEST_SECONDS", normally);
+}
+
 /* ---- whole reports ---- */
 
 void

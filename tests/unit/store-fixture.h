@@ -69,6 +69,10 @@ GBytes *fixture_text (const char *text);
 /* The seed for a test of random operations, printed: CAU_TEST_SEED if set, else a new one. */
 guint32 fixture_seed (void);
 
+/* How much a test does: CAU_TEST_ROUNDS or CAU_TEST_SECONDS if set, else @normally. */
+guint fixture_rounds (guint normally);
+guint fixture_seconds (guint normally);
+
 /* ---- whole reports ---- */
 
 void    fixture_save (CauStore *store, guint64 id, const char *name, GBytes *bytes);
