@@ -81,18 +81,15 @@ caufs_ops_fsync (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
   caufs_handle_sync (caufs_handle_of (fi), caufs_reply_done, caufs_reply_new (req, "FSYNC"));
 }
 
-/* Who reads sends no FLUSH, so the locks set through this file go now. */
 void
 caufs_ops_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-  CaufsHandle   *handle = caufs_handle_of (fi);
-  CaufsLocks    *locks = caufs_get_view (req)->locks;
-  CaufsLockList *list = caufs_name_get_locks (handle->name);
+  CaufsHandle *handle = caufs_handle_of (fi);
 
   (void) ino;
-  caufs_locks_release (locks, list, CAUFS_LOCK_POSIX, fi->lock_owner);
   if (fi->flock_release)
-    caufs_locks_release (locks, list, CAUFS_LOCK_FLOCK, fi->lock_owner);
+    caufs_locks_release (caufs_get_view (req)->locks, caufs_name_get_locks (handle->name), CAUFS_LOCK_FLOCK,
+                         fi->lock_owner);
   caufs_handle_release (handle, caufs_reply_done, caufs_reply_new (req, "RELEASE"));
 }
 

@@ -115,6 +115,8 @@ caufs_ops_setlk (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, stru
   CaufsLock wanted = lock_from_flock (lock, fi->lock_owner);
 
   (void) ino;
+  if (wanted.type != F_UNLCK)
+    caufs_handle_add_lock_owner (caufs_handle_of (fi), wanted.owner);
   set_lock (req, list_of (fi), CAUFS_LOCK_POSIX, &wanted, sleep != 0);
 }
 

@@ -231,6 +231,14 @@ class PosixLocks(LockTest):
         other = self.locker("attempt(fcntl.lockf, fcntl.LOCK_EX)\n")
         other.expect("locked")
 
+    def test_a_reader_that_closes_lets_its_locks_go_while_others_read(self):
+        self.open(self.path())
+        fd = self.open(self.path())
+        fcntl.lockf(fd, fcntl.LOCK_SH)
+        self.close(fd)
+        other = self.locker("attempt(fcntl.lockf, fcntl.LOCK_EX)\n")
+        other.expect("locked")
+
     def test_locks_end_with_their_process(self):
         for flags in (os.O_RDONLY, os.O_RDWR):
             kind = "SH" if flags == os.O_RDONLY else "EX"
