@@ -61,9 +61,11 @@ class Requests(harness.MountTest):
     def test_a_large_report_is_read_in_large_requests(self):
         device = os.stat(self.root).st_dev
         setting = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
-        with open(setting, encoding="ascii") as file:
-            ahead = int(file.read()) << 10
-        self.assertEqual(ahead, (1 << 20) if os.access(setting, os.W_OK) else (1 << 17))
+        # A chroot may have no /sys, where it is raised.
+        ahead = (1 << 20) if os.access(setting, os.W_OK) else (1 << 17)
+        if os.path.exists(setting):
+            with open(setting, encoding="ascii") as file:
+                self.assertEqual(int(file.read()) << 10, ahead)
         data = text_bytes(8 << 20)
         write_file(self.path("large"), data)
 

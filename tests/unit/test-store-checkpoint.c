@@ -64,9 +64,23 @@ read_all_the_time (gpointer data)
   return NULL;
 }
 
-/* What all these saves write to the log is several times this bound. */
+/* With a commit after it was copied it starts over, and gets smaller. A busy machine may let the copying wait. */
 static void
-the_log_stays_small_while_many_save_and_read (void **state)
+wait_for_small_log (StoreFixture *f)
+{
+  gint64 end = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+
+  for (guint i = 0; log_size (f) > LOG_KEPT; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("%u", i);
+
+      assert_true (g_get_monotonic_time () < end);
+      fixture_save_text (f->store, f->id, name, "text");
+    }
+}
+
+static void
+the_log_gets_small_after_many_saved_and_read (void **state)
 {
   StoreFixture *f = *state;
   gint          n_saving = SAVERS;
@@ -80,7 +94,7 @@ the_log_stays_small_while_many_save_and_read (void **state)
     }
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     g_thread_join (running[i]);
-  assert_true (log_size (f) <= LOG_KEPT);
+  wait_for_small_log (f);
 }
 
 static void
@@ -88,17 +102,9 @@ the_log_of_a_big_report_gets_small_again (void **state)
 {
   StoreFixture *f = *state;
   g_autoptr (GBytes) big = fixture_bytes (1, 64 * MIB);
-  gint64 end = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
 
   fixture_save (f->store, f->id, "big", big);
-  /* It gets smaller with a commit after it was copied. */
-  for (guint i = 0; log_size (f) > LOG_KEPT; i++)
-    {
-      g_autofree char *name = g_strdup_printf ("%u", i);
-
-      assert_true (g_get_monotonic_time () < end);
-      fixture_save_text (f->store, f->id, name, "text");
-    }
+  wait_for_small_log (f);
   fixture_assert_report (f->store, f->id, "big", big);
 }
 
@@ -168,7 +174,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     STORE_TEST (what_a_reader_held_goes_when_it_is_closed),
     STORE_TEST (the_file_of_a_quiet_store_gets_smaller),
-    STORE_TEST (the_log_stays_small_while_many_save_and_read),
+    STORE_TEST (the_log_gets_small_after_many_saved_and_read),
     STORE_TEST (the_log_of_a_big_report_gets_small_again),
   };
 
