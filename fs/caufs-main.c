@@ -174,6 +174,15 @@ open_store (const CaufsOptions *options, GError **error)
   return g_steal_pointer (&store);
 }
 
+static void
+warn_of_exposure (CauStore *store)
+{
+  g_autofree char *line = cau_store_describe_exposure (store);
+
+  if (line != NULL)
+    caufs_log (G_LOG_LEVEL_WARNING, "%s", line);
+}
+
 /* Serves the mount until it ends. Only what is answered by then is in the store. */
 static int
 serve (Caufs *self)
@@ -222,6 +231,7 @@ mount_and_serve (CaufsOptions *options)
   store = open_store (options, &error);
   if (store == NULL)
     return fail_to_start (daemon, options, error);
+  warn_of_exposure (store);
   self.view = view = caufs_view_new (store, options, notify_changed, &self);
   self.session = caufs_mount_start (options, &caufs_ops, sizeof caufs_ops, &self, &error);
   if (self.session == NULL)

@@ -135,6 +135,7 @@ typedef struct
 typedef struct
 {
   void (*close) (CauBackend *self);
+  char *(*describe_exposure) (CauBackend *self); /* as cau_store_describe_exposure() */
   gboolean (*set_max_size) (CauBackend *self, guint64 max_size, GError **error);
   gboolean (*stat) (CauBackend *self, CauStoreStat *stat, GError **error);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cau-pins.h"
+#include "cau-files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@ typedef struct
 
 struct _CauPins
 {
+  char       *store; /* path */
   char       *path;
   int         fd;         /* holds the shared locks; -1: the file is not there (yet), so nobody collects (yet) */
   int         collect_fd; /* holds the exclusive ones: a lock never conflicts within one description */
@@ -35,16 +37,17 @@ lock_byte (int fd, short type, guint64 version, guint64 length)
 }
 
 CauPins *
-cau_pins_open (const char *path, gboolean read_only, GError **error)
+cau_pins_open (const char *store, gboolean read_only, GError **error)
 {
-  CauPins *self;
-  int      fd = -1, collect_fd = -1;
+  g_autofree char *path = g_strconcat (store, "-pins", NULL);
+  CauPins         *self;
+  int              fd = -1, collect_fd = -1;
 
   if (!read_only)
     {
-      fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+      fd = cau_files_open_beside (store, path, O_RDWR, TRUE);
       if (fd >= 0)
-        collect_fd = open (path, O_RDWR | O_CLOEXEC);
+        collect_fd = cau_files_open_beside (store, path, O_RDWR, FALSE);
       if (fd < 0 || collect_fd < 0)
         {
           int code = errno;
@@ -52,13 +55,15 @@ cau_pins_open (const char *path, gboolean read_only, GError **error)
           if (fd >= 0)
             close (fd);
           g_set_error (error, CAU_STORE_ERROR, code == EACCES ? CAU_STORE_ERROR_PERMISSION : CAU_STORE_ERROR_IO,
-                       "cannot open %s: %s", path, g_strerror (code));
+                       "cannot open %s: %s", path,
+                       code == ENOTSUP ? "it is no regular file; remove it" : g_strerror (code));
           return NULL;
         }
     }
 
   self = g_new0 (CauPins, 1);
-  self->path = g_strdup (path);
+  self->store = g_strdup (store);
+  self->path = g_steal_pointer (&path);
   self->fd = fd;
   self->collect_fd = collect_fd;
   self->table = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
@@ -76,6 +81,7 @@ cau_pins_free (CauPins *self)
   g_hash_table_unref (self->table);
   g_mutex_clear (&self->lock);
   g_free (self->path);
+  g_free (self->store);
   g_free (self);
 }
 
@@ -91,9 +97,7 @@ find_file_locked (CauPins *self)
 
   if (self->fd >= 0)
     return;
-  self->fd = open (self->path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (self->fd < 0)
-    self->fd = open (self->path, O_RDONLY | O_CLOEXEC);
+  self->fd = cau_files_open_beside (self->store, self->path, O_RDONLY, TRUE);
   if (self->fd < 0)
     return;
   g_hash_table_iter_init (&iter, self->table);

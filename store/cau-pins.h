@@ -13,8 +13,8 @@ G_BEGIN_DECLS
 
 typedef struct _CauPins CauPins;
 
-/* @read_only: the file is made if that is possible; while there is none, nobody collects, and pins are only counted. */
-CauPins *cau_pins_open (const char *path, gboolean read_only, GError **error);
+/* @store: the file beside which the pins' own stands. @read_only: that one is made if that is possible; while there is none, nobody collects, and pins are only counted. */
+CauPins *cau_pins_open (const char *store, gboolean read_only, GError **error);
 void     cau_pins_free (CauPins *self);
 
 /* FALSE when @version is being collected. */

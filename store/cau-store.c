@@ -114,6 +114,12 @@ cau_store_is_read_only (CauStore *self)
   return self->backend->read_only;
 }
 
+char *
+cau_store_describe_exposure (CauStore *self)
+{
+  return self->backend->klass->describe_exposure (self->backend);
+}
+
 gboolean
 cau_store_stat (CauStore *self, CauStoreStat *stat, GError **error)
 {

@@ -89,6 +89,10 @@ gboolean cau_store_set_limits (CauStore *self, guint64 max_size, guint64 max_rep
 const char *cau_store_get_uri (CauStore *self);
 gboolean    cau_store_is_read_only (CauStore *self);
 
+/* Whether users can reach the reports past their permissions, because the store's files or their folder are open to others than
+ * their owner. A store that is made here is not. Returns: (transfer full) (nullable): one line that says how, and what to do. */
+char *cau_store_describe_exposure (CauStore *self);
+
 typedef struct
 {
   guint64 block_size; /* bytes; the unit of the block counts */

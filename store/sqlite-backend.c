@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
+#include "cau-files.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -101,6 +102,12 @@ sqlite_set_max_size (CauBackend *backend, guint64 max_size, G_GNUC_UNUSED GError
   return TRUE;
 }
 
+static char *
+sqlite_describe_exposure (CauBackend *backend)
+{
+  return cau_files_describe_exposure (((CauSqlite *) backend)->path);
+}
+
 static void
 sqlite_close (CauBackend *backend)
 {
@@ -118,6 +125,7 @@ sqlite_close (CauBackend *backend)
 
 static const CauBackendClass sqlite_class = {
   .close = sqlite_close,
+  .describe_exposure = sqlite_describe_exposure,
   .set_max_size = sqlite_set_max_size,
   .stat = cau_sqlite_stat,
   .get_orchestrator = cau_sqlite_get_orchestrator,
@@ -229,17 +237,16 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   g_autofree char *path = resolve (given);
   gboolean         read_only = (flags & CAU_STORE_OPEN_READ_ONLY) != 0;
   CauDbMode mode = read_only ? CAU_DB_READ_ONLY : (flags & CAU_STORE_OPEN_CREATE) != 0 ? CAU_DB_CREATE : CAU_DB_WRITE;
-  g_autofree char *pins_path = g_strconcat (path, "-pins", NULL);
   g_autoptr (CauDb) db = NULL;
   CauSqlite *self;
   CauPins   *pins;
 
-  if (!check_path (path, flags, error))
+  if (!check_path (path, flags, error) || (mode == CAU_DB_CREATE && !cau_files_make (path, error)))
     return NULL;
   db = cau_db_open (path, mode, error);
   if (db == NULL)
     return NULL;
-  pins = cau_pins_open (pins_path, read_only, error);
+  pins = cau_pins_open (path, read_only, error);
   if (pins == NULL)
     return NULL;
 

@@ -147,6 +147,9 @@ class StoreTest(unittest.TestCase):
         """What makes subprocess run the tool without privilege, which keeps a fault from harm outside of
         self.dir. There it may read."""
         os.chmod(self.dir, 0o755)
+        for name in os.listdir(self.dir):
+            if name.startswith(os.path.basename(self.store)):
+                os.chmod(self.path(name), 0o644)
         if os.geteuid() != 0:
             return {}
         return {"user": 65534, "group": 65534, "extra_groups": [], "executable": self.copy_tool()}
