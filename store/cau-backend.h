@@ -21,6 +21,9 @@ G_BEGIN_DECLS
 /* The largest report: 2^23 stored chunks. An arbitrary bound on what a stray seek can cost. */
 #define CAU_REPORT_SIZE_MAX (G_GUINT64_CONSTANT (1) << 40)
 
+/* The highest number of a version: those of its chunks, 2^23 of them for each version, have to fit 63 bits. */
+#define CAU_VERSION_MAX (G_GUINT64_CONSTANT (1) << 40)
+
 /* The number of stored chunks of a report of @size bytes. */
 static inline guint64
 cau_stored_chunks (guint64 size)

@@ -10,6 +10,10 @@
 /* Reports that a cursor reads at a time. */
 #define IDS_PAGE 256
 
+/* Stands for a character that no name can have: U+FFFD, and bytes of the longest character. */
+#define REPLACEMENT 0xfffd
+#define UTF8_MAX 4
+
 /* ---- the store ---- */
 
 static CauBackend *
@@ -447,6 +451,55 @@ cau_store_get_report_ids (CauStore *self, guint64 id, const char *after, GError 
   return ids;
 }
 
+/* What is damaged may have a name that is none: it is shown as one, which leads nowhere. The kernel gives up a whole listing
+ * for a single slash in it. */
+static void
+repair_name (CauReportInfo *info)
+{
+  g_autofree char *valid = g_utf8_make_valid (info->name, -1);
+  GString         *name = g_string_new (NULL);
+
+  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+
+      if (name->len + UTF8_MAX > CAU_REPORT_NAME_MAX)
+        break;
+      g_string_append_unichar (name, c == '/' || g_unichar_iscntrl (c) ? REPLACEMENT : c);
+    }
+  if (name->len == 0 || g_str_equal (name->str, ".") || g_str_equal (name->str, ".."))
+    {
+      g_string_truncate (name, 0);
+      g_string_append_unichar (name, REPLACEMENT);
+    }
+  g_free (info->name);
+  info->name = g_string_free (name, FALSE);
+}
+
+/* The next page starts after @page. */
+static gboolean
+pass_page (CauReportIds *self, GArray *page, GError **error)
+{
+  const char *last = g_array_index (page, CauReportInfo, page->len - 1).name;
+
+  /* A name can only come again if damage has put a zero byte into it. */
+  if (!self->last && g_strcmp0 (last, self->after) == 0)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT, "the index of names is damaged");
+      return FALSE;
+    }
+  g_free (self->after);
+  self->after = g_strdup (last);
+  for (guint i = 0; i < page->len; i++)
+    {
+      CauReportInfo *info = &g_array_index (page, CauReportInfo, i);
+
+      if (info->damaged && !cau_report_name_validate (info->name, NULL))
+        repair_name (info);
+    }
+  return TRUE;
+}
+
 static gboolean
 read_page (CauReportIds *self, GArray *page, GError **error)
 {
@@ -456,12 +509,7 @@ read_page (CauReportIds *self, GArray *page, GError **error)
   if (!backend->klass->list_reports (backend, self->id, self->after, IDS_PAGE, page, error))
     return FALSE;
   self->last = page->len < IDS_PAGE;
-  if (page->len > 0)
-    {
-      g_free (self->after);
-      self->after = g_strdup (g_array_index (page, CauReportInfo, page->len - 1).name);
-    }
-  return TRUE;
+  return page->len == 0 || pass_page (self, page, error);
 }
 
 /* A failure is met again, and told, when the page is needed. */

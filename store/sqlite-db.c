@@ -16,6 +16,9 @@
  * room already. */
 #define DB_WAL_KEPT_BYTES 16777216
 
+/* The longest value: far more than a chunk, a name or the schema. What is longer in a file was not written here. */
+#define DB_VALUE_MAX (1024 * 1024)
+
 struct _CauDb
 {
   sqlite3    *handle;
@@ -60,11 +63,10 @@ error_code_of (sqlite3 *handle)
     case SQLITE_MISMATCH:
     case SQLITE_ERROR: /* likewise, a statement that does not fit the schema */
     case SQLITE_SCHEMA:
+    case SQLITE_TOOBIG: /* likewise, a value of more than DB_VALUE_MAX bytes */
       return CAU_STORE_ERROR_CORRUPT;
     case SQLITE_NOTADB:
       return CAU_STORE_ERROR_NOT_A_STORE;
-    case SQLITE_TOOBIG:
-      return CAU_STORE_ERROR_TOO_BIG;
     default:
       return CAU_STORE_ERROR_IO;
     }
@@ -98,17 +100,35 @@ cau_db_exec (CauDb *self, const char *sql, GError **error)
   return FALSE;
 }
 
+/* The file may have been damaged, or made, by anybody: nothing that its schema may hold is run. */
+static void
+db_distrust (CauDb *self)
+{
+  static const struct
+  {
+    int option;
+    int value;
+  } settings[] = {
+    { SQLITE_DBCONFIG_DEFENSIVE, 1 },   { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 }, { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+    { SQLITE_DBCONFIG_ENABLE_VIEW, 0 }, { SQLITE_DBCONFIG_DQS_DDL, 0 },        { SQLITE_DBCONFIG_DQS_DML, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (settings); i++)
+    sqlite3_db_config (self->handle, settings[i].option, settings[i].value, NULL);
+  sqlite3_limit (self->handle, SQLITE_LIMIT_LENGTH, DB_VALUE_MAX);
+  sqlite3_limit (self->handle, SQLITE_LIMIT_ATTACHED, 0);
+}
+
 static gboolean
 db_configure (CauDb *self, CauDbMode mode, GError **error)
 {
   g_autofree char *cache =
     g_strdup_printf ("PRAGMA cache_size=-%d", mode == CAU_DB_READ_ONLY ? DB_CACHE_KIB : DB_WRITE_CACHE_KIB);
 
-  /* trusted_schema and cell_size_check: the file may have been damaged, or made, by anybody. Debian builds SQLite
+  /* Debian builds SQLite
    * to overwrite what is deleted, which on a full disk takes as much room in the WAL as it gives. Checkpoints are made by
    * sqlite-checkpoint.c, not by COMMIT. */
-  return cau_db_exec (self, cache, error) && cau_db_exec (self, "PRAGMA trusted_schema=OFF", error)
-         && cau_db_exec (self, "PRAGMA cell_size_check=ON", error)
+  return cau_db_exec (self, cache, error) && cau_db_exec (self, "PRAGMA cell_size_check=ON", error)
          && cau_db_exec (self, "PRAGMA foreign_keys=ON", error) && cau_db_exec (self, "PRAGMA secure_delete=OFF", error)
          && cau_db_exec (self, "PRAGMA temp_store=MEMORY", error)
          && (mode == CAU_DB_READ_ONLY || cau_db_exec (self, "PRAGMA synchronous=FULL", error))
@@ -163,6 +183,7 @@ cau_db_open (const char *path, CauDbMode mode, GError **error)
     }
   sqlite3_extended_result_codes (self->handle, 1);
   sqlite3_busy_timeout (self->handle, CAU_DB_BUSY_TIMEOUT_MS);
+  db_distrust (self);
   if (db_configure (self, mode, &local) && cau_schema_check (self, mode, &local))
     return g_steal_pointer (&self);
   if (sqlite3_errcode (self->handle) == SQLITE_NOTADB)

@@ -82,6 +82,16 @@ set_damaged (CauStmt *stmt, const char *what, guint64 id, GError **error)
   return FALSE;
 }
 
+/* Whether a record whose checksum is right can be ours: anybody can compute that. What is not said here does no harm
+ * when it is wrong. */
+static gboolean
+is_sound (const CauReportInfo *info)
+{
+  return info->version <= CAU_VERSION_MAX && info->size <= CAU_REPORT_SIZE_MAX
+         && (info->attributes.mode & ~(guint32) 07777) == 0
+         && (info->orchestrator == 0 || cau_report_name_validate (info->name, NULL));
+}
+
 gboolean
 cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **error)
 {
@@ -91,6 +101,7 @@ cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **err
     memcpy (info->guid.bytes, sqlite3_column_blob (stmt, 1), sizeof info->guid.bytes);
   info->n_reports = column_u64 (stmt, 2);
   get_attributes (stmt, 3, &info->attributes);
+  info->attributes.mode &= 07777;
   if (sqlite3_column_int64 (stmt, 9) != orchestrator_checksum (info))
     return set_damaged (stmt, "orchestrator", info->id, error);
   return TRUE;
@@ -115,6 +126,13 @@ cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error)
   get_attributes (stmt, 9, &info->attributes);
   if ((info->orchestrator != 0 && info->name == NULL) || sqlite3_column_int64 (stmt, 15) != version_checksum (info))
     return set_damaged (stmt, "the record of version", info->version, error);
+  if (!is_sound (info))
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "%s: the record of version %" G_GUINT64_FORMAT " says what no report can be",
+                   sqlite3_db_filename (sqlite3_db_handle (stmt), "main"), info->version);
+      return FALSE;
+    }
   if (info->name == NULL || !cau_report_name_get_timestamp (info->name, &info->timestamp))
     info->timestamp = info->saved;
   return TRUE;

@@ -180,6 +180,65 @@ migrate (CauDb *db, GError **error)
   return cau_db_exec (db, "PRAGMA foreign_keys=ON", error);
 }
 
+/* What the tables and indexes are. Statistics, which somebody's ANALYZE leaves, do no harm. */
+static char *
+describe (sqlite3 *handle)
+{
+  static const char sql[] =
+    "SELECT group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, ''), char(10))"
+    " FROM (SELECT * FROM sqlite_schema WHERE name NOT GLOB 'sqlite_stat[1-4]' ORDER BY name, type)";
+  sqlite3_stmt *stmt = NULL;
+  char         *result = NULL;
+
+  if (sqlite3_prepare_v2 (handle, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step (stmt) == SQLITE_ROW)
+    result = g_strdup ((const char *) sqlite3_column_text (stmt, 0));
+  sqlite3_finalize (stmt);
+  return result;
+}
+
+/* What describe() says of a store that was made just now: borrowed, for ever. */
+static const char *
+get_expected (void)
+{
+  static gsize expected;
+
+  if (g_once_init_enter (&expected))
+    {
+      sqlite3 *handle = NULL;
+      char    *text = NULL;
+
+      if (sqlite3_open_v2 (":memory:", &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK
+          && sqlite3_exec (handle, schema, NULL, NULL, NULL) == SQLITE_OK)
+        text = describe (handle);
+      sqlite3_close (handle);
+      g_once_init_leave (&expected, (gsize) (text != NULL ? text : g_strdup ("")));
+    }
+  return (const char *) expected;
+}
+
+/* A schema is a program of a kind, which a hostile store could bring along: only our own is worked with. */
+static gboolean
+check_schema (CauDb *db, GError **error)
+{
+  sqlite3         *handle = cau_db_get_handle (db);
+  g_autofree char *found = describe (handle);
+  gint64           page_size;
+
+  if (found == NULL)
+    {
+      cau_db_set_error (db, error);
+      return FALSE;
+    }
+  if (!get_number (db, "PRAGMA page_size", &page_size, error))
+    return FALSE;
+  if (g_str_equal (found, get_expected ()) && page_size == CAU_DB_PAGE_SIZE)
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+               "%s does not have the tables of store format %d: it is damaged, or another program has changed it",
+               sqlite3_db_filename (handle, "main"), CAU_DB_FORMAT);
+  return FALSE;
+}
+
 static gboolean
 check_format (CauDb *db, CauDbMode mode, gint64 format, GError **error)
 {
@@ -222,5 +281,5 @@ cau_schema_check (CauDb *db, CauDbMode mode, GError **error)
                    sqlite3_db_filename (cau_db_get_handle (db), "main"));
       return FALSE;
     }
-  return check_format (db, mode, format, error);
+  return check_format (db, mode, format, error) && check_schema (db, error);
 }

@@ -422,6 +422,10 @@ vfs_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int
 
   memset (self, 0, sizeof *self);
   self->real = (sqlite3_file *) (self + 1);
+  /* No database is ever attached here, so no transaction has a super-journal. A journal beside a hostile store may name any
+   * file as its own, and once SQLite has opened that, it removes it (pager_delsuper() in pager.c). */
+  if (flags & SQLITE_OPEN_SUPER_JOURNAL)
+    return SQLITE_CANTOPEN;
   opened = -1;
   result = real_vfs (vfs)->xOpen (real_vfs (vfs), name, self->real, flags, out_flags);
   /* SQLite closes what has methods, even if opening it failed. */

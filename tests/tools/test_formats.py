@@ -52,10 +52,9 @@ class FirstFormat(StoreTest):
         self.assertEqual(self.sql("PRAGMA foreign_key_check"), [])
 
     def test_no_id_is_given_out_again(self):
-        self.sql("CREATE TABLE before AS SELECT * FROM sqlite_sequence")
+        before = dict(self.sql("SELECT name, seq FROM sqlite_sequence"))
         self.put("new", b"a new report", guid=FIRST)
         self.run_tool("mkdir", "5b3c1f60-1d2e-4f3a-8b4c-5d6e7f8091a5")
-        before = dict(self.sql("SELECT name, seq FROM before"))
         self.assertGreater(self.sql("SELECT max(id) FROM versions")[0][0], before["versions"])
         self.assertGreater(self.sql("SELECT max(id) FROM orchestrators")[0][0], before["orchestrators"])
 
