@@ -82,6 +82,8 @@ caufs_daemon_start (gboolean foreground)
   self->to_parent = -1;
   if (foreground)
     return self;
+  /* What a shell happened to have open, a lock perhaps, is not to be held for as long as the mount lives. */
+  close_range (STDERR_FILENO + 1, ~0u, 0);
   if (pipe2 (fds, O_CLOEXEC) != 0 || (child = fork ()) < 0)
     {
       fprintf (stderr, "caufs: cannot go into the background: %s; try -f\n", g_strerror (errno));

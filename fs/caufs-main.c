@@ -2,6 +2,7 @@
 #include "caufs-log.h"
 #include "caufs-loop.h"
 #include "caufs-mount.h"
+#include "caufs-privileges.h"
 #include "caufs-readahead.h"
 #include "caufs-signals.h"
 #include "caufs.h"
@@ -174,6 +175,35 @@ open_store (const CaufsOptions *options, GError **error)
   return g_steal_pointer (&store);
 }
 
+typedef struct
+{
+  const CaufsOptions *options;
+  GError             *error;
+} Opening;
+
+static gpointer
+open_in_thread (gpointer data)
+{
+  Opening *self = data;
+
+  caufs_privileges_end_mounting ();
+  return open_store (self->options, &self->error);
+}
+
+/* The store's threads, and what reads its file, never have the right to mount: they get the capabilities of the thread that
+ * opens it. */
+static CauStore *
+open_store_without_privilege (const CaufsOptions *options, GError **error)
+{
+  Opening   opening = { .options = options };
+  GThread  *thread = g_thread_new ("open-store", open_in_thread, &opening);
+  CauStore *store = g_thread_join (thread);
+
+  if (store == NULL)
+    g_propagate_error (error, opening.error);
+  return store;
+}
+
 static void
 warn_of_exposure (CauStore *store)
 {
@@ -225,10 +255,11 @@ mount_and_serve (CaufsOptions *options)
   Caufs     self = { .options = options, .daemon = daemon };
   CauStore *store;
 
+  caufs_privileges_reduce (options->debug);
   caufs_log_init ();
   caufs_signals_block ();
   raise_file_limit ();
-  store = open_store (options, &error);
+  store = open_store_without_privilege (options, &error);
   if (store == NULL)
     return fail_to_start (daemon, options, error);
   warn_of_exposure (store);
@@ -236,6 +267,7 @@ mount_and_serve (CaufsOptions *options)
   self.session = caufs_mount_start (options, &caufs_ops, sizeof caufs_ops, &self, &error);
   if (self.session == NULL)
     return fail_to_start (daemon, options, error);
+  caufs_privileges_end_mounting ();
   caufs_log_take_libfuse ();
   return serve (&self);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-mount.h"
 #include "caufs-log.h"
+#include "caufs-privileges.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -230,7 +231,7 @@ check_user (const CaufsOptions *options, GError **error)
 {
   g_autofree char *helper = NULL;
 
-  if (geteuid () == 0)
+  if (caufs_privileges_can_mount ())
     return TRUE;
   helper = g_find_program_in_path ("fusermount3");
   if (helper == NULL)

@@ -78,6 +78,16 @@ def children():
         return {int(pid) for pid in file.read().split()}
 
 
+def threads(pid):
+    """What /proc says of each thread of the process."""
+    found = []
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/status", encoding="ascii") as file:
+            lines = [line.split(":", 1) for line in file]
+        found.append({name: value.strip() for name, value in lines})
+    return found
+
+
 def exit_status(pid):
     """Waits for the end of the child @pid; its status, negative for a signal."""
     found = []

@@ -79,6 +79,15 @@ class Background(StartTest):
         self.assertEqual(os.getsid(pid), pid)
         self.end(self.unmount)
 
+    def test_the_daemon_keeps_nothing_that_was_open_when_it_was_started(self):
+        fd = os.open(os.path.join(self.dir, "lock"), os.O_WRONLY | os.O_CREAT)
+        self.run_program(CAUFS, self.store, self.mnt, pass_fds=[fd])
+        os.close(fd)
+        pid = self.daemon()
+        self.assertFalse([name for name in os.listdir(f"/proc/{pid}/fd")
+                          if os.readlink(f"/proc/{pid}/fd/{name}").endswith("/lock")])
+        self.end(self.unmount)
+
     def test_relative_paths_count_from_where_caufs_was_started(self):
         self.run_program(CAUFS, "store.cau", "mnt", cwd=self.dir)
         self.assertEqual(caufs_mounts_at(self.mnt)[0][2], self.store)
