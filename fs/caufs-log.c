@@ -8,9 +8,26 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* GLib keeps one writer function for the process, libfuse one log function: this is the only state outside of
+/* So many lines of a kind in so much time. */
+#define MAX_LINES 200
+#define WINDOW (10 * G_TIME_SPAN_SECOND)
+
+/* What may still be logged of one kind. */
+typedef struct
+{
+  gint64 begin; /* of the window; monotonic, microseconds */
+  guint  n_lines;
+  guint  n_left_out;
+} Budget;
+
+/* GLib keeps one writer function for the process, libfuse one log function: this, to the mutex, is the only state outside of
  * Caufs. Written before there are threads and once at detaching. */
 static gint caufs_log_to_syslog;
+
+/* Any user of a mount can cause notices, by killing writers: they must not use up what there is for warnings. */
+static Budget notices;
+static Budget warnings;
+static GMutex budget_lock; /* guards both */
 
 static int
 syslog_priority (GLogLevelFlags level)
@@ -117,16 +134,87 @@ caufs_log_detach (void)
   g_atomic_int_set (&caufs_log_to_syslog, TRUE);
 }
 
+char *
+caufs_log_make_line (const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString         *line = g_string_new (NULL);
+
+  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
+    g_string_append_unichar (line, g_unichar_iscntrl (g_utf8_get_char (p)) ? '?' : g_utf8_get_char (p));
+  return g_string_free (line, FALSE);
+}
+
+static void
+write_line (GLogLevelFlags level, const char *line)
+{
+  g_log_structured (G_LOG_DOMAIN, level, "SYSLOG_IDENTIFIER", "caufs", "MESSAGE", "%s", line);
+}
+
+static void
+tell_left_out (guint n)
+{
+  g_autofree char *line = NULL;
+
+  if (n == 0)
+    return;
+  line = g_strdup_printf ("%u messages were left out, because there were more than %d in %d seconds", n, MAX_LINES,
+                          (int) (WINDOW / G_TIME_SPAN_SECOND));
+  write_line (G_LOG_LEVEL_WARNING, line);
+}
+
+/* @n_left_out: (out): how many lines were left out before, to be told now. */
+static gboolean
+take_line (GLogLevelFlags level, guint *n_left_out)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&budget_lock);
+  Budget       *budget = (level & G_LOG_LEVEL_MASK) > G_LOG_LEVEL_WARNING ? &notices : &warnings;
+  const gint64  now = g_get_monotonic_time ();
+
+  *n_left_out = 0;
+  if (budget->n_lines == 0 || now - budget->begin >= WINDOW)
+    {
+      *n_left_out = budget->n_left_out;
+      *budget = (Budget){ .begin = now };
+    }
+  if (budget->n_lines < MAX_LINES)
+    {
+      budget->n_lines++;
+      return TRUE;
+    }
+  budget->n_left_out++;
+  return FALSE;
+}
+
 void
 caufs_log (GLogLevelFlags level, const char *format, ...)
 {
   g_autofree char *text = NULL;
+  g_autofree char *line = NULL;
   va_list          arguments;
+  guint            n_left_out;
+  gboolean         may_log = take_line (level, &n_left_out);
 
+  tell_left_out (n_left_out);
+  if (!may_log)
+    return;
   va_start (arguments, format);
   text = g_strdup_vprintf (format, arguments);
   va_end (arguments);
-  g_log_structured (G_LOG_DOMAIN, level, "SYSLOG_IDENTIFIER", "caufs", "MESSAGE", "%s", text);
+  line = caufs_log_make_line (text);
+  write_line (level, line);
+}
+
+void
+caufs_log_finish (void)
+{
+  guint n;
+
+  g_mutex_lock (&budget_lock);
+  n = notices.n_left_out + warnings.n_left_out;
+  notices.n_left_out = warnings.n_left_out = 0;
+  g_mutex_unlock (&budget_lock);
+  tell_left_out (n);
 }
 
 static gboolean

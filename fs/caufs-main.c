@@ -230,14 +230,16 @@ serve (Caufs *self)
   fuse_session_destroy (self->session);
   if (r < 0 && !is_signalled)
     caufs_log (G_LOG_LEVEL_WARNING, "the connection to the kernel failed: %s", g_strerror (-r));
+  caufs_log_finish ();
   return r < 0 && !is_signalled ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int
 fail_to_start (CaufsDaemon *daemon, const CaufsOptions *options, const GError *error)
 {
-  g_autofree char *message =
+  g_autofree char *text =
     g_strdup_printf ("caufs: cannot mount %s on %s: %s", options->store, options->mountpoint, error->message);
+  g_autofree char *message = caufs_log_make_line (text);
 
   if (daemon != NULL)
     caufs_daemon_fail (daemon, message);
@@ -298,7 +300,9 @@ main (int argc, char **argv)
   options = caufs_options_parse (argc, argv, &error);
   if (options == NULL)
     {
-      fprintf (stderr, "caufs: %s\n", error->message);
+      g_autofree char *line = caufs_log_make_line (error->message);
+
+      fprintf (stderr, "caufs: %s\n", line);
       return 2;
     }
   switch (options->mode)

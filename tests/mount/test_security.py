@@ -11,7 +11,7 @@ import unittest
 
 import harness
 import namespace
-from harness import GUID, random_bytes, read_file, write_file
+from harness import GUID, random_bytes, read_file, wait_until, write_file
 
 O_CLOEXEC = 0o2000000
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -103,6 +103,38 @@ class StoreFiles(harness.MountTest):
         os.chmod(self.store, 0o600)
         os.chmod(self.dir, 0o777)
         self.assertIn(f"{self.dir} has mode 0777", self.start().log())
+
+
+class Log(harness.ReportTest):
+    options = ("max_size=4M",)
+
+    def kill_writer_of(self, n):
+        child = self.child(f"for n in range({n}):\n"
+                           "    os.write(os.open(f'{sys.argv[1]}{n}', os.O_CREAT | os.O_WRONLY), b'x')\n"
+                           "say(); hear()", self.path("killed-"))
+        child.expect()
+        child.kill()
+
+    def test_a_flood_of_notices_is_cut_off_and_hides_no_warning(self):
+        self.kill_writer_of(200)  # two lines each
+        wait_until(lambda: not any(harness.exists(self.path(f"killed-{n}")) for n in range(200)),
+                   "the uploads are thrown away")
+        with self.refused(harness.errno.ENOSPC):
+            write_file(self.path(), random_bytes(8_000_000))
+        self.mount.finish()
+        log = self.mount.log()
+        about_killed = len(re.findall(r"killed-\d+", log))
+        left_out = re.search(r"(\d+) messages were left out", log)
+        self.assertLessEqual(about_killed, 200)
+        self.assertEqual(about_killed + int(left_out[1]), 400)
+        self.assertIn("no space left", log)
+
+    def test_a_line_is_a_line_whatever_the_name_of_a_store(self):
+        store = os.path.join(self.dir, "a\nb\x1b[2J")
+        self.start(store=store).finish()
+        os.chmod(store, 0o644)
+        mount = self.start(store=store)
+        self.assertIn("a?b?[2J has mode 0644", mount.log())
 
 
 @harness.needs_root
