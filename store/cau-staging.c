@@ -1,59 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "cau-staging.h"
+#include "cau-staging-private.h"
 
 #include "cau-codec.h"
-#include "cau-encoder.h"
 
-#include <openssl/evp.h>
 #include <string.h>
-
-#define CHUNK CAU_STORED_CHUNK_SIZE
-
-/* Raw chunks at once: a writer that alternates between two places does not encode at each step. */
-#define HOT_MAX 2
-
-/* Raw chunks that wait for the encoders or are with them. */
-#define ENCODING_MAX 8
-
-/* Encoded bytes in memory before they are staged: a small report never is. */
-#define STAGE_AT (1024 * 1024)
-
-/* Bytes on their way to the backend before a writer waits. */
-#define STAGING_MAX (4 * 1024 * 1024)
-
-/* What a hole weighs in these sums. */
-#define HOLE_WEIGHT 64
-
-typedef struct
-{
-  guint64 number;
-  guint64 used; /* when, by staging->clock */
-  guint8 *data; /* room for CHUNK bytes, undefined behind the report's end; NULL: the place is free */
-} Hot;
-
-struct _CauStaging
-{
-  CauStore   *store; /* borrowed: the upload holds it */
-  CauReader  *base;
-  guint64     base_limit; /* bytes of the base that still count: what was cut off once does not come back */
-  guint64     size;
-  guint64     seed; /* of the chunks' checksums; that of the base, whose chunks are inherited */
-  Hot         hot[HOT_MAX];
-  guint64     clock;
-  CauEncoder *encoder; /* has what is no longer hot and not encoded yet */
-  GHashTable *encoded; /* number -> CauStoredChunk: written, not staged */
-  gsize       encoded_bytes;
-  CauStage   *stage;     /* NULL before anything was staged */
-  guint64     staged_to; /* chunks from here on were never staged */
-  EVP_MD_CTX *hash;      /* over the first hashed bytes */
-  guint64     hashed;
-
-  GMutex  lock; /* guards what follows: the backend's thread finishes operations */
-  GCond   cond;
-  GQueue  sending; /* of CauStageOp, in hand */
-  gsize   sending_bytes;
-  GError *failed; /* why one failed: what it had is lost */
-};
 
 static gsize
 chunk_weight (const CauStoredChunk *chunk)
@@ -97,8 +47,8 @@ cau_staging_is_sending (CauStaging *self)
   return self->sending.length > 0;
 }
 
-static void
-drop_stage (CauStaging *self)
+void
+cau_staging_drop_stage (CauStaging *self)
 {
   wait_until_sent (self, 0);
   if (self->stage != NULL)
@@ -123,8 +73,8 @@ drop_encoding (CauStaging *self)
     cau_stored_chunk_free (chunk);
 }
 
-static void
-drop_encoded (CauStaging *self)
+void
+cau_staging_drop_encoded (CauStaging *self)
 {
   g_hash_table_remove_all (self->encoded);
   self->encoded_bytes = 0;
@@ -133,10 +83,10 @@ drop_encoded (CauStaging *self)
 void
 cau_staging_drop (CauStaging *self)
 {
-  drop_stage (self);
+  cau_staging_drop_stage (self);
   drop_hot (self);
   drop_encoding (self);
-  drop_encoded (self);
+  cau_staging_drop_encoded (self);
 }
 
 void
@@ -220,8 +170,8 @@ send_encoded (CauStaging *self, guint64 keep)
   self->store->backend->klass->submit (self->store->backend, &op->op);
 }
 
-static gboolean
-check_failed (CauStaging *self, GError **error)
+gboolean
+cau_staging_check_failed (CauStaging *self, GError **error)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
 
@@ -230,9 +180,8 @@ check_failed (CauStaging *self, GError **error)
   return self->failed == NULL;
 }
 
-/* Older encodings of its number must have been put before: settle() comes first. */
-static void
-put_encoded (CauStaging *self, CauStoredChunk *chunk)
+void
+cau_staging_put_encoded (CauStaging *self, CauStoredChunk *chunk)
 {
   CauStoredChunk *old = g_hash_table_lookup (self->encoded, &chunk->number);
 
@@ -250,22 +199,20 @@ put_encoded (CauStaging *self, CauStoredChunk *chunk)
     }
 }
 
-/* Takes over what the encoders have finished, and waits until no more than @at_most chunks are with them. */
-static gboolean
-settle (CauStaging *self, guint at_most, GError **error)
+gboolean
+cau_staging_settle (CauStaging *self, guint at_most, GError **error)
 {
   CauStoredChunk *chunk;
 
   while ((chunk = cau_encoder_pop (self->encoder, at_most)) != NULL)
-    put_encoded (self, chunk);
-  return check_failed (self, error);
+    cau_staging_put_encoded (self, chunk);
+  return cau_staging_check_failed (self, error);
 }
 
 /* ---- chunks ---- */
 
-/* Bytes of chunk @number when the report has @size. */
-static gsize
-chunk_length (guint64 size, guint64 number)
+gsize
+cau_staging_chunk_length (guint64 size, guint64 number)
 {
   guint64 start = number * CHUNK;
 
@@ -275,7 +222,8 @@ chunk_length (guint64 size, guint64 number)
 static gboolean
 load_base (CauStaging *self, guint64 number, guint8 *raw, GError **error)
 {
-  gsize wanted = chunk_length (self->base_limit, number), length = chunk_length (self->size, number), n_read = 0;
+  gsize wanted = cau_staging_chunk_length (self->base_limit, number),
+        length = cau_staging_chunk_length (self->size, number), n_read = 0;
 
   if (wanted > 0 && !cau_reader_read (self->base, number * CHUNK, raw, wanted, &n_read, error))
     return FALSE;
@@ -289,11 +237,11 @@ static gboolean
 load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
 {
   CauBackend     *backend = self->store->backend;
-  gsize           length = chunk_length (self->size, number);
+  gsize           length = cau_staging_chunk_length (self->size, number);
   CauStoredChunk *chunk;
   g_autoptr (GError) local = NULL;
 
-  if (!settle (self, 0, error))
+  if (!cau_staging_settle (self, 0, error))
     return FALSE;
   chunk = g_hash_table_lookup (self->encoded, &number);
   if (chunk != NULL)
@@ -302,7 +250,7 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
     return load_base (self, number, raw, error);
 
   wait_until_sent (self, 0);
-  if (!check_failed (self, error))
+  if (!cau_staging_check_failed (self, error))
     return FALSE;
   if (cau_codec_load (backend, backend->klass->stage_get_version (backend, self->stage), self->seed, number, raw,
                       length, &local))
@@ -317,12 +265,12 @@ load_chunk (CauStaging *self, guint64 number, guint8 *raw, GError **error)
 static gboolean
 cool (CauStaging *self, Hot *hot, GError **error)
 {
-  gsize length = hot->data != NULL ? chunk_length (self->size, hot->number) : 0;
+  gsize length = hot->data != NULL ? cau_staging_chunk_length (self->size, hot->number) : 0;
 
   if (length > 0)
     cau_encoder_push (self->encoder, hot->number, g_steal_pointer (&hot->data), length);
   g_clear_pointer (&hot->data, g_free);
-  return settle (self, ENCODING_MAX, error);
+  return cau_staging_settle (self, ENCODING_MAX, error);
 }
 
 static Hot *
@@ -374,14 +322,14 @@ extend (CauStaging *self, guint64 size, GError **error)
 
       if (hot == NULL)
         return FALSE;
-      memset (hot->data + at, 0, chunk_length (size, last) - at);
+      memset (hot->data + at, 0, cau_staging_chunk_length (size, last) - at);
     }
-  if (!settle (self, 0, error))
+  if (!cau_staging_settle (self, 0, error))
     return FALSE;
   for (guint64 number = first; number < end; number++)
     {
-      put_encoded (self, cau_codec_encode_hole (self->seed, number));
-      if (!check_failed (self, error))
+      cau_staging_put_encoded (self, cau_codec_encode_hole (self->seed, number));
+      if (!cau_staging_check_failed (self, error))
         return FALSE;
     }
   self->size = size;
@@ -427,13 +375,13 @@ shrink (CauStaging *self, guint64 size, GError **error)
   /* The last chunk gets shorter, so it is written again. */
   if (size % CHUNK != 0 && heat (self, size / CHUNK, TRUE, error) == NULL)
     return FALSE;
-  if (!settle (self, 0, error))
+  if (!cau_staging_settle (self, 0, error))
     return FALSE;
   forget_chunks_from (self, cau_stored_chunks (size));
   forget_hash_from (self, size);
   self->size = size;
   self->base_limit = MIN (self->base_limit, size);
-  return check_failed (self, error);
+  return cau_staging_check_failed (self, error);
 }
 
 gboolean
@@ -449,7 +397,7 @@ write_chunk (CauStaging *self, guint64 offset, const guint8 *data, gsize length,
 {
   guint64 number = offset / CHUNK;
   gsize   at = offset % CHUNK;
-  gsize   old = chunk_length (self->size, number);
+  gsize   old = cau_staging_chunk_length (self->size, number);
   Hot    *hot = heat (self, number, old > 0 && (at > 0 || length < old), error);
 
   if (hot == NULL)
@@ -462,7 +410,7 @@ write_chunk (CauStaging *self, guint64 offset, const guint8 *data, gsize length,
 gboolean
 cau_staging_write (CauStaging *self, guint64 offset, const guint8 *data, gsize length, GError **error)
 {
-  if (!check_failed (self, error) || (offset > self->size && !extend (self, offset, error)))
+  if (!cau_staging_check_failed (self, error) || (offset > self->size && !extend (self, offset, error)))
     return FALSE;
   forget_hash_from (self, offset);
   while (length > 0)
@@ -507,91 +455,4 @@ cau_staging_read (CauStaging *self, guint64 offset, guint8 *buffer, gsize length
       *n_read += part;
     }
   return TRUE;
-}
-
-/* ---- the commit ---- */
-
-static gboolean
-hash_rest (CauStaging *self, guint8 *sha256, GError **error)
-{
-  g_autofree guint8 *raw = self->hashed < self->size ? g_malloc (CHUNK) : NULL;
-  EVP_MD_CTX        *copy;
-
-  while (self->hashed < self->size)
-    {
-      gsize n_read;
-
-      if (!cau_staging_read (self, self->hashed, raw, CHUNK - self->hashed % CHUNK, &n_read, error))
-        return FALSE;
-      EVP_DigestUpdate (self->hash, raw, n_read);
-      self->hashed += n_read;
-    }
-  /* Finishing spoils the state, and the upload may go on. */
-  copy = EVP_MD_CTX_new ();
-  EVP_MD_CTX_copy_ex (copy, self->hash);
-  EVP_DigestFinal_ex (copy, sha256, NULL);
-  EVP_MD_CTX_free (copy);
-  return TRUE;
-}
-
-static GPtrArray *
-copy_encoded (CauStaging *self)
-{
-  GPtrArray     *chunks = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_stored_chunk_free);
-  GHashTableIter iter;
-  gpointer       value;
-
-  g_hash_table_iter_init (&iter, self->encoded);
-  while (g_hash_table_iter_next (&iter, NULL, &value))
-    {
-      CauStoredChunk *chunk = g_memdup2 (value, sizeof *chunk);
-
-      if (chunk->data != NULL)
-        g_bytes_ref (chunk->data);
-      g_ptr_array_add (chunks, chunk);
-    }
-  return chunks;
-}
-
-/* Here and now: a small report is one chunk, which no other thread would have earlier. */
-static void
-encode_hot (CauStaging *self)
-{
-  for (guint i = 0; i < HOT_MAX; i++)
-    {
-      Hot               *hot = &self->hot[i];
-      g_autofree guint8 *data = g_steal_pointer (&hot->data);
-      gsize              length = data != NULL ? chunk_length (self->size, hot->number) : 0;
-
-      if (length > 0)
-        put_encoded (self, cau_codec_encode (self->seed, hot->number, &data, length));
-    }
-}
-
-gboolean
-cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error)
-{
-  /* The hash first: it may read what is hot. */
-  if (!hash_rest (self, op->info.sha256, error) || !settle (self, 0, error))
-    return FALSE;
-  encode_hot (self);
-  if (!check_failed (self, error))
-    return FALSE;
-  op->stage = self->stage;
-  op->chunks = copy_encoded (self);
-  op->base = self->base != NULL ? cau_reader_get_info (self->base)->version : 0;
-  op->inherit = cau_stored_chunks (self->base_limit);
-  op->info.size = self->size;
-  op->info.seed = self->seed;
-  return TRUE;
-}
-
-void
-cau_staging_rebase (CauStaging *self, CauReader *saved)
-{
-  drop_stage (self);
-  drop_encoded (self);
-  g_clear_pointer (&self->base, cau_reader_unref);
-  self->base = saved;
-  self->base_limit = self->size;
 }
