@@ -100,6 +100,12 @@ cau_attributes_merge (CauAttributes *to, CauAttributeMask mask, const CauAttribu
   to->ctime = cau_now_ns ();
 }
 
+gsize
+cau_stored_chunk_weight (const CauStoredChunk *chunk)
+{
+  return chunk->data != NULL ? g_bytes_get_size (chunk->data) : CAU_HOLE_WEIGHT;
+}
+
 void
 cau_stored_chunk_free (CauStoredChunk *chunk)
 {

@@ -77,6 +77,9 @@ struct _CauOp
   GList     link;  /* the backend's, while it has the operation */
 };
 
+/* What a hole weighs where bytes of stored chunks are summed up to see what they take. */
+#define CAU_HOLE_WEIGHT 64
+
 /* Stores @chunks of an upload: a number stored before is replaced. First forgets what was stored from
  * number @keep on (G_MAXUINT64: nothing). */
 typedef struct
@@ -84,7 +87,8 @@ typedef struct
   CauOp      op;
   CauStage  *stage;
   guint64    keep;
-  GPtrArray *chunks; /* (element-type CauStoredChunk); owned */
+  GPtrArray *chunks;   /* (element-type CauStoredChunk); owned */
+  guint64    released; /* out: the weight of what was replaced or forgotten */
 } CauStageOp;
 
 /* Makes a version out of what was staged, @chunks, and the chunks below @inherit of version
@@ -191,6 +195,9 @@ gint64 cau_now_ns (void);
 void cau_attributes_merge (CauAttributes *to, CauAttributeMask mask, const CauAttributes *from);
 
 void cau_stored_chunk_free (CauStoredChunk *chunk);
+
+/* What it takes in the store, roughly. */
+gsize cau_stored_chunk_weight (const CauStoredChunk *chunk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStoredChunk, cau_stored_chunk_free)
 
 /* Mark the calling thread as one that closing a store waits for, until it leaves or ends. Returns: whether it was marked. */

@@ -157,7 +157,7 @@ cau_upload_rebase (gpointer upload, gpointer store)
     g_clear_error (&error);
   if (error == NULL)
     {
-      staging = cau_staging_new (store, base);
+      staging = cau_staging_new (store, self->share, base);
       if (append_again (self, staging, &error))
         {
           g_mutex_lock (&self->lock);

@@ -71,8 +71,7 @@ cau_encoder_free (CauEncoder *self)
 
   while ((chunk = cau_encoder_pop (self, 0)) != NULL)
     cau_stored_chunk_free (chunk);
-  while (self->n_spare > 0)
-    g_free (self->spare[--self->n_spare]);
+  cau_encoder_drop_buffers (self);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   g_free (self);
@@ -82,6 +81,19 @@ guint8 *
 cau_encoder_take_buffer (CauEncoder *self)
 {
   return self->n_spare > 0 ? self->spare[--self->n_spare] : g_malloc (CAU_STORED_CHUNK_SIZE);
+}
+
+gsize
+cau_encoder_get_buffers (CauEncoder *self)
+{
+  return self->n_spare + self->jobs.length;
+}
+
+void
+cau_encoder_drop_buffers (CauEncoder *self)
+{
+  while (self->n_spare > 0)
+    g_free (self->spare[--self->n_spare]);
 }
 
 static void

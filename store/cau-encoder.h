@@ -31,4 +31,8 @@ void cau_encoder_push (CauEncoder *self, guint64 number, guint8 *data, gsize len
  * it is waited for. Returns: (transfer full) (nullable). */
 CauStoredChunk *cau_encoder_pop (CauEncoder *self, guint at_most);
 
+/* How many buffers of a chunk there are: with jobs, or kept for the next ones. The latter can be let go. */
+gsize cau_encoder_get_buffers (CauEncoder *self);
+void  cau_encoder_drop_buffers (CauEncoder *self);
+
 G_END_DECLS

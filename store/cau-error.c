@@ -57,6 +57,8 @@ cau_store_error_to_errno (const GError *error)
       return ENOTSUP;
     case CAU_STORE_ERROR_UNSUPPORTED:
       return EOPNOTSUPP;
+    case CAU_STORE_ERROR_TOO_MANY:
+      return ENFILE;
     }
   return EIO;
 }

@@ -34,6 +34,7 @@ typedef enum
   CAU_STORE_ERROR_NOT_A_STORE,   /* EINVAL: the file exists and is something else */
   CAU_STORE_ERROR_FORMAT,        /* ENOTSUP: written in a store format newer than this library's */
   CAU_STORE_ERROR_UNSUPPORTED,   /* EOPNOTSUPP: this build or this engine cannot do it */
+  CAU_STORE_ERROR_TOO_MANY,      /* ENFILE: as many reports are being written as are allowed to */
 } CauStoreError;
 
 /* The errno for @error: the one table between this library and system calls. An error of a

@@ -86,4 +86,5 @@ cau_staging_rebase (CauStaging *self, CauReader *saved)
   g_clear_pointer (&self->base, cau_reader_unref);
   self->base = saved;
   self->base_limit = self->size;
+  cau_staging_note_buffered (self);
 }

@@ -24,9 +24,6 @@ G_BEGIN_DECLS
 /* Bytes on their way to the backend before a writer waits. */
 #define STAGING_MAX (4 * 1024 * 1024)
 
-/* What a hole weighs in these sums. */
-#define HOLE_WEIGHT 64
-
 typedef struct
 {
   guint64 number;
@@ -36,7 +33,8 @@ typedef struct
 
 struct _CauStaging
 {
-  CauStore   *store; /* borrowed: the upload holds it */
+  CauStore   *store; /* borrowed: the upload holds it, as the share */
+  CauShare   *share;
   CauReader  *base;
   guint64     base_limit; /* bytes of the base that still count: what was cut off once does not come back */
   guint64     size;
@@ -50,12 +48,14 @@ struct _CauStaging
   guint64     staged_to; /* chunks from here on were never staged */
   EVP_MD_CTX *hash;      /* over the first hashed bytes */
   guint64     hashed;
+  gsize       buffered; /* bytes in memory, as the share knows them */
 
   GMutex  lock; /* guards what follows: the backend's thread finishes operations */
   GCond   cond;
   GQueue  sending; /* of CauStageOp, in hand */
   gsize   sending_bytes;
-  GError *failed; /* why one failed: what it had is lost */
+  guint64 staged_bytes; /* of the share: sent, and neither replaced nor saved */
+  GError *failed;       /* why one failed: what it had is lost */
 };
 
 /* Bytes of chunk @number when the report has @size. */
@@ -69,6 +69,9 @@ gboolean cau_staging_settle (CauStaging *self, guint at_most, GError **error);
 
 /* @chunk: (transfer full). Older encodings of its number must have been put before: settle comes first. */
 void cau_staging_put_encoded (CauStaging *self, CauStoredChunk *chunk);
+
+/* Counts the memory that is held now. TRUE: all uploads together hold too much. */
+gboolean cau_staging_note_buffered (CauStaging *self);
 
 /* Throw away what was staged, and what is encoded and not staged. */
 void cau_staging_drop_stage (CauStaging *self);

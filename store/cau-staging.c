@@ -5,18 +5,13 @@
 
 #include <string.h>
 
-static gsize
-chunk_weight (const CauStoredChunk *chunk)
-{
-  return chunk->data != NULL ? g_bytes_get_size (chunk->data) : HOLE_WEIGHT;
-}
-
 CauStaging *
-cau_staging_new (CauStore *store, CauReader *base)
+cau_staging_new (CauStore *store, CauShare *share, CauReader *base)
 {
   CauStaging *self = g_new0 (CauStaging, 1);
 
   self->store = store;
+  self->share = share;
   self->base = base;
   self->size = self->base_limit = base != NULL ? cau_reader_get_info (base)->size : 0;
   self->seed = base != NULL ? cau_reader_get_info (base)->seed : ((guint64) g_random_int () << 32 | g_random_int ());
@@ -55,6 +50,8 @@ cau_staging_drop_stage (CauStaging *self)
     self->store->backend->klass->stage_free (self->store->backend, self->stage);
   self->stage = NULL;
   self->staged_to = 0;
+  cau_share_give_staged (self->share, self->staged_bytes);
+  self->staged_bytes = 0;
 }
 
 static void
@@ -87,6 +84,8 @@ cau_staging_drop (CauStaging *self)
   drop_hot (self);
   drop_encoding (self);
   cau_staging_drop_encoded (self);
+  cau_encoder_drop_buffers (self->encoder);
+  cau_staging_note_buffered (self);
 }
 
 void
@@ -115,6 +114,22 @@ cau_staging_get_base (CauStaging *self)
   return self->base;
 }
 
+/* ---- memory ---- */
+
+gboolean
+cau_staging_note_buffered (CauStaging *self)
+{
+  gsize before = self->buffered;
+
+  self->buffered = cau_encoder_get_buffers (self->encoder) * CHUNK + self->encoded_bytes;
+  for (guint i = 0; i < HOT_MAX; i++)
+    self->buffered += self->hot[i].data != NULL ? CHUNK : 0;
+  g_mutex_lock (&self->lock);
+  self->buffered += self->sending_bytes;
+  g_mutex_unlock (&self->lock);
+  return cau_share_note_buffered (self->share, before, self->buffered);
+}
+
 /* ---- to the backend ---- */
 
 static void
@@ -125,9 +140,14 @@ stage_done (CauOp *op)
 
   g_mutex_lock (&self->lock);
   for (guint i = 0; i < stage_op->chunks->len; i++)
-    self->sending_bytes -= chunk_weight (g_ptr_array_index (stage_op->chunks, i));
+    self->sending_bytes -= cau_stored_chunk_weight (g_ptr_array_index (stage_op->chunks, i));
   g_queue_remove (&self->sending, op);
-  if (op->error != NULL && self->failed == NULL)
+  if (op->error == NULL)
+    {
+      cau_share_give_staged (self->share, stage_op->released);
+      self->staged_bytes -= stage_op->released;
+    }
+  else if (self->failed == NULL)
     self->failed = g_steal_pointer (&op->error);
   g_clear_error (&op->error);
   g_ptr_array_unref (stage_op->chunks);
@@ -137,14 +157,52 @@ stage_done (CauOp *op)
   g_mutex_unlock (&self->lock);
 }
 
+/* @error: (transfer full): why what was written is lost. */
+static void
+fail_staging (CauStaging *self, GError *error)
+{
+  g_mutex_lock (&self->lock);
+  if (self->failed == NULL)
+    self->failed = g_steal_pointer (&error);
+  g_mutex_unlock (&self->lock);
+  g_clear_error (&error);
+}
+
+/* What is on its way may replace some of what is counted: then that is waited for. */
+static gboolean
+take_staged (CauStaging *self)
+{
+  GError *error = NULL;
+
+  if (!cau_share_take_staged (self->share, self->encoded_bytes, NULL))
+    {
+      wait_until_sent (self, 0);
+      if (!cau_share_take_staged (self->share, self->encoded_bytes, &error))
+        {
+          fail_staging (self, error);
+          return FALSE;
+        }
+    }
+  g_mutex_lock (&self->lock);
+  self->staged_bytes += self->encoded_bytes;
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
 /* Hands all encoded chunks to the backend; forgets first what it has from chunk @keep on. */
 static void
 send_encoded (CauStaging *self, guint64 keep)
 {
-  CauStageOp    *op = g_new0 (CauStageOp, 1);
+  CauStageOp    *op;
   GHashTableIter iter;
   gpointer       chunk;
 
+  if (!take_staged (self))
+    {
+      cau_staging_drop_encoded (self);
+      return;
+    }
+  op = g_new0 (CauStageOp, 1);
   if (self->stage == NULL)
     self->stage = self->store->backend->klass->stage_new (self->store->backend);
   op->op.kind = CAU_OP_STAGE;
@@ -187,11 +245,11 @@ cau_staging_put_encoded (CauStaging *self, CauStoredChunk *chunk)
 
   if (old != NULL)
     {
-      self->encoded_bytes -= chunk_weight (old);
+      self->encoded_bytes -= cau_stored_chunk_weight (old);
       g_hash_table_remove (self->encoded, &old->number);
     }
   g_hash_table_insert (self->encoded, &chunk->number, chunk);
-  self->encoded_bytes += chunk_weight (chunk);
+  self->encoded_bytes += cau_stored_chunk_weight (chunk);
   if (self->encoded_bytes >= STAGE_AT)
     {
       send_encoded (self, G_MAXUINT64);
@@ -359,7 +417,7 @@ forget_chunks_from (CauStaging *self, guint64 first)
   while (g_hash_table_iter_next (&iter, NULL, &chunk))
     if (((CauStoredChunk *) chunk)->number >= first)
       {
-        self->encoded_bytes -= chunk_weight (chunk);
+        self->encoded_bytes -= cau_stored_chunk_weight (chunk);
         g_hash_table_iter_remove (&iter);
       }
   if (self->staged_to > first)
@@ -384,10 +442,29 @@ shrink (CauStaging *self, guint64 size, GError **error)
   return cau_staging_check_failed (self, error);
 }
 
+/* Keeps nothing in memory: there is too much in all uploads together, most of it perhaps in some that nobody works on. */
+static gboolean
+relieve (CauStaging *self, GError **error)
+{
+  for (guint i = 0; i < HOT_MAX; i++)
+    if (!cool (self, &self->hot[i], error))
+      return FALSE;
+  if (!cau_staging_settle (self, 0, error))
+    return FALSE;
+  if (self->encoded_bytes > 0)
+    send_encoded (self, G_MAXUINT64);
+  wait_until_sent (self, 0);
+  cau_encoder_drop_buffers (self->encoder);
+  cau_staging_note_buffered (self);
+  return cau_staging_check_failed (self, error);
+}
+
 gboolean
 cau_staging_truncate (CauStaging *self, guint64 size, GError **error)
 {
-  return size < self->size ? shrink (self, size, error) : extend (self, size, error);
+  gboolean ok = size < self->size ? shrink (self, size, error) : extend (self, size, error);
+
+  return ok && (!cau_staging_note_buffered (self) || relieve (self, error));
 }
 
 /* ---- bytes ---- */
@@ -428,7 +505,7 @@ cau_staging_write (CauStaging *self, guint64 offset, const guint8 *data, gsize l
       data += part;
       length -= part;
     }
-  return TRUE;
+  return !cau_staging_note_buffered (self) || relieve (self, error);
 }
 
 gboolean

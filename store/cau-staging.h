@@ -11,8 +11,8 @@ G_BEGIN_DECLS
 
 typedef struct _CauStaging CauStaging;
 
-/* @base: (transfer full) (nullable): the version to start from. */
-CauStaging *cau_staging_new (CauStore *store, CauReader *base);
+/* @share: borrowed, of the upload: what it takes is counted there. @base: (transfer full) (nullable): the version to start from. */
+CauStaging *cau_staging_new (CauStore *store, CauShare *share, CauReader *base);
 void        cau_staging_free (CauStaging *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStaging, cau_staging_free)
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cau-backend.h"
+#include "cau-shares.h"
 #include "cau-target.h"
 
 G_BEGIN_DECLS
@@ -13,6 +14,7 @@ struct _CauStore
   CauBackend     *backend;
   guint64         max_report_size; /* never 0; set before threads use the store */
   CauTargets     *targets;
+  CauShares      *shares; /* what its uploads take */
   GThreadPool    *rebasers; /* of CauUpload: appends that have to be put after somebody else's commit */
   GThreadPool    *encoders; /* see cau-encoder.h; NULL when opened for reading only */
 };

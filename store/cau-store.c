@@ -59,6 +59,7 @@ cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error)
   self->backend = backend;
   self->max_report_size = CAU_REPORT_SIZE_MAX;
   self->targets = cau_targets_new ();
+  self->shares = cau_shares_new ();
   self->rebasers = g_thread_pool_new (cau_upload_rebase, self, REBASERS_MAX, FALSE, NULL);
   if (!backend->read_only)
     self->encoders = cau_encoder_pool_new ();
@@ -82,6 +83,7 @@ store_free (gpointer data)
     g_thread_pool_free (self->encoders, FALSE, TRUE);
   self->backend->klass->close (self->backend);
   cau_targets_free (self->targets);
+  cau_shares_free (self->shares);
   g_free (self->uri);
   g_free (self);
   return NULL;
@@ -104,6 +106,12 @@ cau_store_set_limits (CauStore *self, guint64 max_size, guint64 max_report_size,
 {
   self->max_report_size = max_report_size == 0 ? CAU_REPORT_SIZE_MAX : MIN (max_report_size, CAU_REPORT_SIZE_MAX);
   return self->backend->klass->set_max_size (self->backend, max_size, error);
+}
+
+void
+cau_store_set_upload_limits (CauStore *self, guint64 max_uploads, guint64 max_staged, guint64 max_buffered)
+{
+  cau_shares_set_limits (self->shares, max_uploads, max_staged, max_buffered);
 }
 
 const char *

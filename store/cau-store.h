@@ -85,6 +85,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStore, cau_store_unref)
 gboolean cau_store_set_limits (CauStore *self, guint64 max_size, guint64 max_report_size,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Limits on what the uploads of this process may take together; 0 is none, and the default. @max_uploads: their number, beyond
+ * which begin_upload() fails with TOO_MANY. @max_staged: bytes, as stored, that lie in the store and are not saved yet, beyond
+ * which writes fail with NO_SPACE. @max_buffered: bytes in memory, beyond which what is written goes to the store at once.
+ * Users other than root and the one of this process get half of the first two each, beyond which writes fail
+ * with QUOTA. Call it before the store is used by other threads. */
+void cau_store_set_upload_limits (CauStore *self, guint64 max_uploads, guint64 max_staged, guint64 max_buffered);
+
 /* The path or URI that the store was opened by, for messages. Borrowed, never NULL. */
 const char *cau_store_get_uri (CauStore *self);
 gboolean    cau_store_is_read_only (CauStore *self);
@@ -283,7 +290,8 @@ typedef enum
 /* Begins an upload of the report @name of the orchestrator @id. Nothing is seen of it before its
  * commit, and with no commit nothing is saved. It belongs to the report, not to the name: renamed
  * meanwhile, the commit goes to the new name; removed or replaced by a rename, it saves nothing.
- * @attributes: mode, uid and gid for a report that is new; a replaced one keeps its own.
+ * @attributes: mode, uid and gid for a report that is new; a replaced one keeps its own. The uid is also the user to whom
+ * the upload counts, see cau_store_set_upload_limits().
  * Returns: (transfer full). Errors: NOT_FOUND (the orchestrator, or EXISTING), EXISTS, REFUSED, INVALID,
  * NAME_TOO_LONG, READ_ONLY. */
 CauUpload *cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadFlags flags,

@@ -12,6 +12,7 @@ struct _CauUpload
   gatomicrefcount ref_count;
   CauStore       *store;
   CauTarget      *target;
+  CauShare       *share; /* what it counts to */
   CauUploadFlags  flags;
 
   /* The gate: one write, read, truncate or commit at a time. It is a flag and not a mutex, because a commit

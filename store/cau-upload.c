@@ -74,6 +74,7 @@ upload_free (CauUpload *self)
 {
   cau_upload_clear_op (self);
   cau_staging_free (self->staging);
+  cau_share_leave (self->share);
   g_clear_error (&self->dead);
   g_clear_pointer (&self->put_ends, g_array_unref);
   g_mutex_clear (&self->lock);
@@ -82,12 +83,20 @@ upload_free (CauUpload *self)
   g_free (self);
 }
 
-/* @replaced: (transfer full) (nullable): the report as it is. */
+/* @replaced: (transfer full) (nullable): the report as it is. NULL and TOO_MANY when there are too many uploads. */
 static CauUpload *
-upload_new (CauStore *store, CauUploadFlags flags, const CauAttributes *attributes, CauReader *replaced)
+upload_new (CauStore *store, CauUploadFlags flags, const CauAttributes *attributes, CauReader *replaced, GError **error)
 {
-  CauUpload *self = g_new0 (CauUpload, 1);
+  CauShare  *share = cau_shares_join (store->shares, attributes->uid, error);
+  CauUpload *self;
 
+  if (share == NULL)
+    {
+      g_clear_pointer (&replaced, cau_reader_unref);
+      return NULL;
+    }
+  self = g_new0 (CauUpload, 1);
+  self->share = share;
   g_atomic_ref_count_init (&self->ref_count);
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
@@ -106,7 +115,7 @@ upload_new (CauStore *store, CauUploadFlags flags, const CauAttributes *attribut
     self->attributes.atime = self->attributes.mtime;
   if (flags & CAU_UPLOAD_TRUNCATE)
     g_clear_pointer (&replaced, cau_reader_unref);
-  self->staging = cau_staging_new (store, replaced);
+  self->staging = cau_staging_new (store, share, replaced);
   self->size = cau_staging_get_size (self->staging);
   return self;
 }
@@ -135,8 +144,10 @@ begin_exclusive (CauStore *store, guint64 id, const char *name, CauUploadFlags f
 {
   for (;;)
     {
-      CauUpload *upload = upload_new (store, flags, attributes, NULL);
+      CauUpload *upload = upload_new (store, flags, attributes, NULL, error);
 
+      if (upload == NULL)
+        return NULL;
       if (!cau_targets_join_name (store->targets, id, name, TRUE, upload, &upload->target))
         {
           g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s is being written already", name);
@@ -176,12 +187,15 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
   if (replaced != NULL)
     {
       report = cau_reader_get_info (replaced)->report;
-      upload = upload_new (self, flags, attributes, replaced);
-      upload->target = cau_targets_join_report (self->targets, report, upload);
+      upload = upload_new (self, flags, attributes, replaced, error);
+      if (upload != NULL)
+        upload->target = cau_targets_join_report (self->targets, report, upload);
       return upload;
     }
 
-  upload = upload_new (self, flags, attributes, NULL);
+  upload = upload_new (self, flags, attributes, NULL, error);
+  if (upload == NULL)
+    return NULL;
   cau_targets_join_name (self->targets, id, name, FALSE, upload, &upload->target);
   /* The name was free when we looked. Now that it is ours, look again: another upload may have been committed in between. */
   if (!open_replaced (self, id, name, flags, &replaced, error))

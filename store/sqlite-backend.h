@@ -31,6 +31,7 @@ struct _CauStage
 {
   guint64  version;  /* 0 until the first chunks are committed; pinned */
   guint64  in_batch; /* the same, within the transaction that is open */
+  guint64  end;      /* no chunk was staged from this number on */
   GError  *failed;   /* why an operation that staged failed: what follows, the commit too, must */
   gboolean is_lost;  /* failed is final: the operation will not be tried again */
 };

@@ -35,6 +35,22 @@ cau_chunks_forget (CauDb *db, guint64 version, guint64 from, GError **error)
 }
 
 gboolean
+cau_chunks_weigh (CauDb *db, guint64 version, guint64 from, guint64 to, guint64 *weight, GError **error)
+{
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error,
+                 "SELECT coalesce(sum(coalesce(length(data), " G_STRINGIFY (CAU_HOLE_WEIGHT) ")), 0) FROM chunks"
+                                    " WHERE chunks.id >= " FIRST ("?1") " + ?2 AND chunks.id < " FIRST ("?1") " + ?3",
+                   "iii", (gint64) version, (gint64) from, (gint64) to);
+  gboolean done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  *weight = (guint64) sqlite3_column_int64 (stmt, 0);
+  return TRUE;
+}
+
+gboolean
 cau_chunks_inherit (CauDb *db, guint64 version, guint64 base, guint64 end, GError **error)
 {
   return cau_db_run (

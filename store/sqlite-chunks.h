@@ -15,6 +15,9 @@ gboolean cau_chunks_insert (CauDb *db, guint64 version, const GPtrArray *chunks,
 /* Takes away what was stored for @version from number @from on. */
 gboolean cau_chunks_forget (CauDb *db, guint64 version, guint64 from, GError **error);
 
+/* Sums up in @weight what the chunks that were stored for @version take, from number @from up to @to. */
+gboolean cau_chunks_weigh (CauDb *db, guint64 version, guint64 from, guint64 to, guint64 *weight, GError **error);
+
 /* Lets @version share the chunks of @base below number @end, except for the numbers that were stored for it. */
 gboolean cau_chunks_inherit (CauDb *db, guint64 version, guint64 base, guint64 end, GError **error);
 

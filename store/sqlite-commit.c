@@ -27,12 +27,39 @@ begin_stage (CauSqlite *self, CauDb *db, CauStage *stage, GError **error)
   return TRUE;
 }
 
+/* What goes up in order, as a rule, replaces nothing, and is not looked for. */
+static gboolean
+weigh_replaced (CauDb *db, CauStageOp *op, GError **error)
+{
+  CauStage     *stage = op->stage;
+  const guint64 end = stage->end;
+  guint64       weight;
+
+  op->released = 0;
+  if (op->keep < end && !cau_chunks_weigh (db, stage->in_batch, op->keep, end, &op->released, error))
+    return FALSE;
+  for (guint i = 0; i < op->chunks->len; i++)
+    {
+      const CauStoredChunk *chunk = g_ptr_array_index (op->chunks, i);
+
+      stage->end = MAX (stage->end, chunk->number + 1);
+      if (chunk->number >= MIN (end, op->keep))
+        continue;
+      if (!cau_chunks_weigh (db, stage->in_batch, chunk->number, chunk->number + 1, &weight, error))
+        return FALSE;
+      op->released += weight;
+    }
+  return TRUE;
+}
+
 static gboolean
 stage_chunks (CauSqlite *self, CauDb *db, CauStageOp *op, GError **error)
 {
   CauStage *stage = op->stage;
 
   if (stage->in_batch == 0 && !begin_stage (self, db, stage, error))
+    return FALSE;
+  if (!weigh_replaced (db, op, error))
     return FALSE;
   if (op->keep != G_MAXUINT64 && !cau_chunks_forget (db, stage->in_batch, op->keep, error))
     return FALSE;

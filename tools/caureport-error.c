@@ -38,6 +38,7 @@ caureport_status_from_store_error (CauStoreError code)
     case CAU_STORE_ERROR_REFUSED:
     case CAU_STORE_ERROR_INCOMPLETE:
     case CAU_STORE_ERROR_IO:
+    case CAU_STORE_ERROR_TOO_MANY:
       return CAUREPORT_STATUS_FAILED;
     }
   return CAUREPORT_STATUS_FAILED;

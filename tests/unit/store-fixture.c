@@ -501,3 +501,28 @@ fixture_save_many (CauStore *store, guint64 id, guint n)
   assert_int_equal (commits.n_done, n);
   fixture_commits_clear (&commits);
 }
+
+/* ---- memory ---- */
+
+/* See proc(5), clear_refs. */
+guint64
+fixture_peak_memory (void)
+{
+  g_autofree char *status = NULL;
+  const char      *found;
+
+  assert_true (g_file_get_contents ("/proc/self/status", &status, NULL, NULL));
+  found = strstr (status, "VmHWM:");
+  assert_non_null (found);
+  return g_ascii_strtoull (found + strlen ("VmHWM:"), NULL, 10) * 1024;
+}
+
+void
+fixture_forget_peak_memory (void)
+{
+  FILE *file = fopen ("/proc/self/clear_refs", "w");
+
+  assert_non_null (file);
+  assert_true (fputs ("5", file) >= 0);
+  assert_int_equal (fclose (file), 0);
+}

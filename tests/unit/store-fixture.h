@@ -73,6 +73,10 @@ guint32 fixture_seed (void);
 guint fixture_rounds (guint normally);
 guint fixture_seconds (guint normally);
 
+/* The most memory that the process has had since it was asked to forget that, in bytes. */
+guint64 fixture_peak_memory (void);
+void    fixture_forget_peak_memory (void);
+
 /* ---- whole reports ---- */
 
 void    fixture_save (CauStore *store, guint64 id, const char *name, GBytes *bytes);

@@ -45,6 +45,7 @@ test_every_code_has_the_errno_its_header_names (void **state)
     { CAU_STORE_ERROR_NOT_A_STORE, EINVAL },
     { CAU_STORE_ERROR_FORMAT, ENOTSUP },
     { CAU_STORE_ERROR_UNSUPPORTED, EOPNOTSUPP },
+    { CAU_STORE_ERROR_TOO_MANY, ENFILE },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (table); i++)
@@ -57,7 +58,7 @@ test_every_code_has_the_errno_its_header_names (void **state)
 static void
 test_a_code_outside_the_set_gives_eio (void **state)
 {
-  assert_int_equal (errno_of ((int) CAU_STORE_ERROR_UNSUPPORTED + 1), EIO);
+  assert_int_equal (errno_of ((int) CAU_STORE_ERROR_TOO_MANY + 1), EIO);
   assert_int_equal (errno_of (-1), EIO);
   assert_int_equal (errno_of (G_MAXINT), EIO);
 }

@@ -243,29 +243,6 @@ names_with_zero_bytes_do_not_make_a_listing_endless (void **state)
   assert_failed (FALSE, &error, CAU_STORE_ERROR_CORRUPT);
 }
 
-/* The most memory that the process has had since it was asked to forget that, in bytes (proc(5), clear_refs). */
-static guint64
-peak_memory (void)
-{
-  g_autofree char *status = NULL;
-  const char      *found;
-
-  assert_true (g_file_get_contents ("/proc/self/status", &status, NULL, NULL));
-  found = strstr (status, "VmHWM:");
-  assert_non_null (found);
-  return g_ascii_strtoull (found + strlen ("VmHWM:"), NULL, 10) * 1024;
-}
-
-static void
-forget_peak_memory (void)
-{
-  FILE *file = fopen ("/proc/self/clear_refs", "w");
-
-  assert_non_null (file);
-  assert_true (fputs ("5", file) >= 0);
-  assert_int_equal (fclose (file), 0);
-}
-
 static void
 value_of_hundreds_of_megabytes_is_not_loaded (void **state)
 {
@@ -278,13 +255,13 @@ value_of_hundreds_of_megabytes_is_not_loaded (void **state)
 
   fixture_save_text (f->store, f->id, "a", "text");
   tamper (f, "UPDATE chunks SET data = zeroblob (300000000)");
-  forget_peak_memory ();
-  before = peak_memory ();
+  fixture_forget_peak_memory ();
+  before = fixture_peak_memory ();
   fixture_reopen (f, 0);
   reader = cau_store_get_report (f->store, f->id, "a", 1, &error);
   assert_done (reader != NULL, &error);
   assert_failed (cau_reader_read (reader, 0, buffer, sizeof buffer, &n_read, &error), &error, CAU_STORE_ERROR_CORRUPT);
-  assert_true (peak_memory () < before + 100000000);
+  assert_true (fixture_peak_memory () < before + 100000000);
 }
 
 /* ---- a journal beside the store ---- */
