@@ -2,10 +2,6 @@
 #include "caureport.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <locale.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -169,7 +165,7 @@ caureport_parse_options (Caureport *self, const GOptionEntry *entries, int n_wor
   if (help)
     {
       caureport_print_command_help (context, self->command);
-      exit (fflush (stdout) == 0 ? CAUREPORT_STATUS_OK : CAUREPORT_STATUS_FAILED);
+      return NULL;
     }
   return rest != NULL ? g_steal_pointer (&rest) : g_new0 (char *, 1);
 }
@@ -228,7 +224,7 @@ caureport_parse_global_options (Caureport *self, int *n_words, char ***words, GE
 }
 
 static gboolean
-caureport_run (Caureport *self, int n_words, char **words, GError **error)
+caureport_run_command (Caureport *self, int n_words, char **words, GError **error)
 {
   if (!caureport_parse_global_options (self, &n_words, &words, error))
     return FALSE;
@@ -252,36 +248,23 @@ caureport_flush (GError **error)
   return FALSE;
 }
 
-/* A standard stream that is closed is opened so that its use fails, and no file of the store takes its place. */
-static void
-caureport_keep_standard_streams (void)
-{
-  for (int fd = 0; fd <= 2; fd++)
-    {
-      if (fcntl (fd, F_GETFD) < 0 && open ("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
-        abort ();
-    }
-}
-
-int
-main (int argc, char **argv)
+CaureportStatus
+caureport_run (int n_words, char **words)
 {
   Caureport self = { 0 };
   g_autoptr (GError) error = NULL;
+  gboolean ok;
 
-  caureport_keep_standard_streams ();
-  signal (SIGPIPE, SIG_DFL);
-  /* Names are UTF-8 and messages are English everywhere, so that scripts can rely on them. */
-  setlocale (LC_CTYPE, "");
-  g_set_prgname ("caureport");
   self.umask = umask (0);
   umask (self.umask);
 
-  if (!caureport_run (&self, argc, argv, &error) || !caureport_flush (&error))
+  /* Help was all that was asked for when there is no error. */
+  ok = caureport_run_command (&self, n_words, words, &error);
+  if ((!ok && error != NULL) || !caureport_flush (&error))
     caureport_fail (&self, g_steal_pointer (&error));
 
   g_clear_pointer (&self.store, cau_store_unref);
   g_free (self.store_uri);
   g_free (self.store_option);
-  return (int) self.status;
+  return self.status;
 }

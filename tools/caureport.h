@@ -79,8 +79,8 @@ gboolean caureport_run_put (Caureport *self, int n_words, char **words, GError *
 gboolean caureport_run_rm (Caureport *self, int n_words, char **words, GError **error);
 gboolean caureport_run_rmdir (Caureport *self, int n_words, char **words, GError **error);
 
-/* Parses the options of the current command; --help, which ends the program, and --store are added to
- * @entries. Returns: (transfer full): the words that are no options, NULL-terminated, or NULL. */
+/* Parses the options of the current command; --help and --store are added to @entries. Returns: (transfer full): the
+ * words that are no options, NULL-terminated, or NULL; without an error when help was asked for, and is printed. */
 char **caureport_parse_options (Caureport *self, const GOptionEntry *entries, int n_words, char **words,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -93,5 +93,8 @@ void caureport_fail (Caureport *self, GError *error);
 /* A decimal number of bytes from @minimum to @maximum, as the value of @option. */
 gboolean caureport_parse_bytes (const char *text, const char *option, guint64 minimum, guint64 maximum, guint64 *bytes,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The program, but for what main() sets up for the process. @words: as for a main(); the array is rearranged. */
+CaureportStatus caureport_run (int n_words, char **words);
 
 G_END_DECLS
