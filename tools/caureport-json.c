@@ -46,11 +46,23 @@ caureport_json_take_digits (CaureportJsonScanner *self)
   return (gsize) (self->at - start);
 }
 
+/* JsonParser makes a negative number of an integer that is too large, which no member may be, but of one that is too small a
+ * positive one: 1 of -18446744073709551615. */
+static gboolean
+caureport_json_is_too_small (const char *text, gsize length)
+{
+  g_autofree char *digits = g_strndup (text, length);
+
+  return digits[0] == '-' && !g_ascii_string_to_signed (digits, 10, G_MININT64, G_MAXINT64, NULL, NULL);
+}
+
 static gboolean
 caureport_json_scan_number (CaureportJsonScanner *self)
 {
+  const char *start = self->at;
   const char *first;
   gsize       n_digits;
+  gboolean    has_fraction;
 
   if (*self->at == '-')
     self->at++;
@@ -58,14 +70,15 @@ caureport_json_scan_number (CaureportJsonScanner *self)
   n_digits = caureport_json_take_digits (self);
   if (n_digits == 0 || (n_digits > 1 && *first == '0'))
     return FALSE;
-  if (self->at < self->end && *self->at == '.')
+  has_fraction = self->at < self->end && *self->at == '.';
+  if (has_fraction)
     {
       self->at++;
       if (caureport_json_take_digits (self) == 0)
         return FALSE;
     }
   if (self->at == self->end || (*self->at != 'e' && *self->at != 'E'))
-    return TRUE;
+    return has_fraction || !caureport_json_is_too_small (start, (gsize) (self->at - start));
   self->at++;
   if (self->at < self->end && (*self->at == '+' || *self->at == '-'))
     self->at++;

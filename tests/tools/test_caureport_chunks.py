@@ -234,6 +234,11 @@ class PutChunks(StoreTest):
             wrong = text(line(1, b"b")).replace(b'"SequenceNumber": 1', b'"SequenceNumber": %s' % number.encode())
             self.refuse_chunks("line 2: SequenceNumber is not from 0 to 4294967295", line(0, b"a"), wrong)
 
+    def test_numbers_below_all_integers(self):
+        for number in ["-9223372036854775809", "-18446744073709551615", "-18446744073709551617"]:
+            wrong = text(line(1, b"b")).replace(b'"SequenceNumber": 1', b'"SequenceNumber": %s' % number.encode())
+            self.refuse_chunks("line 2: it is not a JSON object", line(0, b"a"), wrong)
+
     def test_timestamps_that_are_none(self):
         for wrong in ["", "20240109030000", "20241309030000.000000+000", "2024-01-09T03:00:00Z",
                       "20240109030000.000000:000", "20240109030000.000000+000 "]:
