@@ -22,7 +22,10 @@ G_BEGIN_DECLS
 #define CAU_REPORT_SIZE_MAX (G_GUINT64_CONSTANT (1) << 40)
 
 /* The highest number of a version: those of its chunks, 2^23 of them for each version, have to fit 63 bits. */
-#define CAU_VERSION_MAX (G_GUINT64_CONSTANT (1) << 40)
+#define CAU_VERSION_MAX ((G_GUINT64_CONSTANT (1) << 40) - 1)
+
+/* The highest id of an orchestrator. */
+#define CAU_ORCHESTRATOR_MAX ((G_GUINT64_CONSTANT (1) << 62) - 1)
 
 /* The number of stored chunks of a report of @size bytes. */
 static inline guint64

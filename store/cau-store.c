@@ -484,20 +484,22 @@ repair_name (CauReportInfo *info)
   info->name = g_string_free (name, FALSE);
 }
 
-/* The next page starts after @page. */
-static gboolean
-pass_page (CauReportIds *self, GArray *page, GError **error)
+/* Where to go on after @page is said by its last name, so that must be one that is sure: what is damaged behind it is left to the
+ * next page. Where nothing is sure there is nothing else to go by. */
+static void
+end_with_what_is_sure (GArray *page)
 {
-  const char *last = g_array_index (page, CauReportInfo, page->len - 1).name;
+  guint end = page->len;
 
-  /* A name can only come again if damage has put a zero byte into it. */
-  if (!self->last && g_strcmp0 (last, self->after) == 0)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT, "the index of names is damaged");
-      return FALSE;
-    }
-  g_free (self->after);
-  self->after = g_strdup (last);
+  while (end > 0 && g_array_index (page, CauReportInfo, end - 1).damaged)
+    end--;
+  if (end > 0)
+    g_array_set_size (page, end);
+}
+
+static void
+repair_names (GArray *page)
+{
   for (guint i = 0; i < page->len; i++)
     {
       CauReportInfo *info = &g_array_index (page, CauReportInfo, i);
@@ -505,6 +507,26 @@ pass_page (CauReportIds *self, GArray *page, GError **error)
       if (info->damaged && !cau_report_name_validate (info->name, NULL))
         repair_name (info);
     }
+}
+
+/* The next page starts after @page. */
+static gboolean
+pass_page (CauReportIds *self, GArray *page, GError **error)
+{
+  const char *last = NULL;
+
+  if (!self->last)
+    end_with_what_is_sure (page);
+  last = g_array_index (page, CauReportInfo, page->len - 1).name;
+  /* Damage can lead back to where a page was read already, or put a zero byte into a name. */
+  if (!self->last && (last == NULL || g_strcmp0 (last, self->after) <= 0))
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT, "the index of names is damaged");
+      return FALSE;
+    }
+  g_free (self->after);
+  self->after = g_strdup (last);
+  repair_names (page);
   return TRUE;
 }
 

@@ -149,10 +149,12 @@ cau_sqlite_list_reports (CauBackend *backend, guint64 id, const char *after, gui
         return TRUE;
       if (!cau_row_get_version (stmt, &info, NULL))
         {
+          const char *name = (const char *) sqlite3_column_text (stmt, 3);
+
           /* One that is damaged does not hide the others, nor is it hidden. */
           cau_report_info_clear (&info);
           info.orchestrator = id;
-          info.name = g_strdup ((const char *) sqlite3_column_text (stmt, 3));
+          info.name = g_strdup (name != NULL ? name : "");
           info.damaged = TRUE;
         }
       g_array_append_val (infos, info);

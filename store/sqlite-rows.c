@@ -87,8 +87,8 @@ set_damaged (CauStmt *stmt, const char *what, guint64 id, GError **error)
 static gboolean
 is_sound (const CauReportInfo *info)
 {
-  return info->version <= CAU_VERSION_MAX && info->size <= CAU_REPORT_SIZE_MAX
-         && (info->attributes.mode & ~(guint32) 07777) == 0
+  return info->version > 0 && info->version <= CAU_VERSION_MAX && info->report > 0 && info->report <= CAU_VERSION_MAX
+         && info->size <= CAU_REPORT_SIZE_MAX && (info->attributes.mode & ~(guint32) 07777) == 0
          && (info->orchestrator == 0 || cau_report_name_validate (info->name, NULL));
 }
 
@@ -102,7 +102,7 @@ cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **err
   info->n_reports = column_u64 (stmt, 2);
   get_attributes (stmt, 3, &info->attributes);
   info->attributes.mode &= 07777;
-  if (sqlite3_column_int64 (stmt, 9) != orchestrator_checksum (info))
+  if (info->id > CAU_ORCHESTRATOR_MAX || sqlite3_column_int64 (stmt, 9) != orchestrator_checksum (info))
     return set_damaged (stmt, "orchestrator", info->id, error);
   return TRUE;
 }
@@ -187,7 +187,11 @@ cau_row_next_version (CauDb *db, guint64 *version, GError **error)
       return FALSE;
     }
   *version = column_u64 (stmt, 0);
-  return TRUE;
+  if (*version > 0 && *version <= CAU_VERSION_MAX)
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT, "%s is damaged: no number is left for a version",
+               sqlite3_db_filename (cau_db_get_handle (db), "main"));
+  return FALSE;
 }
 
 gboolean
