@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""All fuzz targets, with new inputs, for a short time each: what tools/fuzz does for as long as one likes."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TESTS = os.path.dirname(HERE)
+TOOL = os.path.join(os.path.dirname(TESTS), "tools", "fuzz")
+TARGETS = sorted(os.listdir(os.path.join(HERE, "corpus")))
+
+sys.path.insert(0, os.path.join(TESTS, "fault"))
+import amount
+
+
+def setUpModule():
+    """tools/fuzz would install what is missing, which a test must not."""
+    with tempfile.TemporaryDirectory(prefix="cau-fuzz-") as folder:
+        source = os.path.join(folder, "target.c")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("int LLVMFuzzerTestOneInput (const char *data, unsigned long size) { return 0; }\n")
+        try:
+            subprocess.run(["clang", "-fsanitize=fuzzer,address,undefined", "-o", source + ".out", source], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except (OSError, subprocess.CalledProcessError):
+            raise unittest.SkipTest("clang with libFuzzer is missing") from None
+
+
+class Run(unittest.TestCase):
+    def test_no_target_finds_a_case(self):
+        seconds = int(amount.seconds(20))
+        done = subprocess.run([TOOL, "--seconds", str(seconds)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False)
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("[")]
+        self.assertEqual(done.returncode, 0, "\n".join(lines[-200:]))
+        inputs = dict(re.findall(r"^tools/fuzz: ([a-z-]+): (\d+) inputs in", done.stdout, re.MULTILINE))
+        self.assertEqual(sorted(inputs), TARGETS)
+        for target in TARGETS:
+            amount.tell(f"{target}: {inputs[target]} inputs in {seconds} s")
+            # At least those that it started from.
+            self.assertGreater(int(inputs[target]), len(os.listdir(os.path.join(HERE, "corpus", target))))
