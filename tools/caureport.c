@@ -145,12 +145,13 @@ char **
 caureport_parse_options (Caureport *self, const GOptionEntry *entries, int n_words, char **words, GError **error)
 {
   g_auto (GStrv) rest = NULL;
-  gboolean     help = FALSE;
-  GOptionEntry common[] = {
-    { "store", 's', 0, G_OPTION_ARG_FILENAME, &self->store_option, "The store: a path or a URI", "STORE" },
-    { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help", NULL },
-    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &rest, NULL, NULL },
-    G_OPTION_ENTRY_NULL,
+  g_autofree char *store = NULL;
+  gboolean         help = FALSE;
+  GOptionEntry     common[] = {
+        { "store", 's', 0, G_OPTION_ARG_FILENAME, &store, "The store: a path or a URI", "STORE" },
+        { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help", NULL },
+        { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &rest, NULL, NULL },
+        G_OPTION_ENTRY_NULL,
   };
   g_autoptr (GOptionContext) context = g_option_context_new (self->command->arguments);
   g_autofree char *program = g_strdup_printf ("caureport %s", self->command->name);
@@ -166,6 +167,12 @@ caureport_parse_options (Caureport *self, const GOptionEntry *entries, int n_wor
     {
       caureport_print_command_help (context, self->command);
       return NULL;
+    }
+  /* One before the command is not freed by another context of options. */
+  if (store != NULL)
+    {
+      g_free (self->store_option);
+      self->store_option = g_steal_pointer (&store);
     }
   return rest != NULL ? g_steal_pointer (&rest) : g_new0 (char *, 1);
 }

@@ -11,6 +11,10 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 li
 # shellcheck disable=SC2034
 test_packages=(libcmocka-dev python3 rsync tar ed vim-tiny attr strace util-linux procps)
 
+# The runtime of its sanitizers and of libFuzzer is in a package that has clang's version in its name: cau_need_clang.
+# shellcheck disable=SC2034
+fuzz_packages=(clang)
+
 # cau_die MESSAGE...: each argument is a line.
 cau_die() {
   printf '%s: %s\n' "$program" "$1" >&2
@@ -63,6 +67,28 @@ cau_need_packages() {
   cau_apt_install "$prefix" "${missing[@]}" \
     || cau_die "apt-get could not install these packages, for the reason it gave above: ${missing[*]}" \
       "Install them in another way, then start $program again."
+}
+
+# Installs clang, and what libFuzzer needs beside it: a package of its own since Debian 12, within clang's before.
+cau_need_clang() {
+  local version
+  cau_need_packages "${fuzz_packages[@]}"
+  command -v clang >/dev/null || cau_die "clang is missing, which has libFuzzer"
+  version=$(clang -dumpversion)
+  version=${version%%.*}
+  if command -v apt-cache >/dev/null && apt-cache show "libclang-rt-$version-dev" >/dev/null 2>&1; then
+    cau_need_packages "libclang-rt-$version-dev"
+  fi
+}
+
+# Prints a prefix for commands, one word a line, under which addresses are not random, where that is allowed: the sanitizers of
+# older compilers do not find room for their memory on kernels that make them very random.
+cau_fixed_addresses() {
+  local machine
+  machine=$(uname -m)
+  if setarch "$machine" -R true 2>/dev/null; then
+    printf '%s\n' setarch "$machine" -R
+  fi
 }
 
 # fusermount3 unmounts for users other than root only what it finds in /etc/mtab, which a new chroot lacks.
