@@ -115,6 +115,8 @@ class TapResult(unittest.TestResult):
 
 
 def load(path, names):
+    # A module finds its neighbours, and harness.py.
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "mount"))
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     module_name = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(module_name, path)
