@@ -5,11 +5,24 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 /* Idle read connections kept, each with a page cache of up to a MiB. */
 #define POOL_MAX 16
+
+/* A connection opened now goes by the path, which may lead to another store by now. */
+static CauDb *
+open_reader (CauSqlite *self, GError **error)
+{
+  g_autoptr (CauDb) db = NULL;
+
+  if (!cau_files_check (self->files, error))
+    return NULL;
+  db = cau_db_open (self->path, CAU_DB_READ_ONLY, error);
+  return db != NULL && cau_files_check (self->files, error) ? g_steal_pointer (&db) : NULL;
+}
 
 gboolean
 cau_lease_take (CauLease *self, CauBackend *backend, GError **error)
@@ -22,7 +35,7 @@ cau_lease_take (CauLease *self, CauBackend *backend, GError **error)
   g_mutex_unlock (&sqlite->pool_lock);
 
   if (self->db == NULL)
-    self->db = cau_db_open (sqlite->path, CAU_DB_READ_ONLY, error);
+    self->db = open_reader (sqlite, error);
   return self->db != NULL;
 }
 
@@ -118,6 +131,7 @@ sqlite_close (CauBackend *backend)
   g_clear_pointer (&self->cache, cau_cache_free);
   g_clear_pointer (&self->writer, cau_writer_free);
   g_clear_pointer (&self->pins, cau_pins_free);
+  g_clear_pointer (&self->files, cau_files_free);
   g_mutex_clear (&self->pool_lock);
   g_free (self->path);
   g_free (self);
@@ -164,6 +178,36 @@ network_filesystem_name (const char *folder)
     if ((guint64) fs.f_type == known[i].magic)
       return known[i].name;
   return NULL;
+}
+
+/* SQLite, which makes all but one of the files, does not say why it could not make one. */
+static gboolean
+check_inodes (const char *path, GError **error)
+{
+  static const char *const suffixes[] = { "", "-wal", "-shm", "-pins" };
+  g_autofree char         *folder = g_path_get_dirname (path);
+  struct statvfs           fs;
+  guint                    n_needed = 0;
+  guint64                  n_free;
+
+  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++)
+    {
+      g_autofree char *file = g_strconcat (path, suffixes[i], NULL);
+
+      n_needed += access (file, F_OK) != 0 ? 1 : 0;
+    }
+  /* Filesystems without a table of inodes say that they have none at all. */
+  if (statvfs (folder, &fs) != 0 || fs.f_files == 0)
+    return TRUE;
+  n_free = geteuid () == 0 ? fs.f_ffree : fs.f_favail;
+  if (n_free >= n_needed)
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE,
+               "%s: the filesystem has %" G_GUINT64_FORMAT
+               " free inodes, and %u are needed to open the store; remove some"
+               " files there",
+               path, n_free, n_needed);
+  return FALSE;
 }
 
 /* What can be said better than by SQLite before it is asked. */
@@ -239,9 +283,11 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   CauDbMode mode = read_only ? CAU_DB_READ_ONLY : (flags & CAU_STORE_OPEN_CREATE) != 0 ? CAU_DB_CREATE : CAU_DB_WRITE;
   g_autoptr (CauDb) db = NULL;
   CauSqlite *self;
+  CauFiles  *files;
   CauPins   *pins;
 
-  if (!check_path (path, flags, error) || (mode == CAU_DB_CREATE && !cau_files_make (path, error)))
+  if (!check_path (path, flags, error) || (!read_only && !check_inodes (path, error))
+      || (mode == CAU_DB_CREATE && !cau_files_make (path, error)))
     return NULL;
   db = cau_db_open (path, mode, error);
   if (db == NULL)
@@ -249,12 +295,19 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   pins = cau_pins_open (path, read_only, error);
   if (pins == NULL)
     return NULL;
+  files = cau_files_new (path, db, read_only, error);
+  if (files == NULL)
+    {
+      cau_pins_free (pins);
+      return NULL;
+    }
 
   self = g_new0 (CauSqlite, 1);
   self->base.klass = &sqlite_class;
   self->base.read_only = read_only;
   self->path = g_strdup (path);
   self->pins = pins;
+  self->files = files;
   self->pool = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_db_close);
   g_mutex_init (&self->pool_lock);
   /* A connection of the pool can go any time. */
@@ -263,7 +316,7 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
     g_ptr_array_add (self->pool, g_steal_pointer (&db));
   else
     self->writer = cau_writer_new (self, g_steal_pointer (&db), error);
-  if (!read_only && self->writer == NULL)
+  if (!read_only && (self->writer == NULL || !cau_files_check (files, error)))
     {
       sqlite_close (&self->base);
       return NULL;

@@ -9,6 +9,7 @@
 #include "cau-pins.h"
 #include "sqlite-cache.h"
 #include "sqlite-db.h"
+#include "sqlite-files.h"
 
 G_BEGIN_DECLS
 
@@ -19,6 +20,7 @@ typedef struct
   CauBackend base;
   char      *path;
   CauPins   *pins;
+  CauFiles  *files;
   CauCache  *cache;
   CauWriter *writer;    /* NULL when opened for reading only */
   guint64    max_size;  /* bytes, 0: no limit; set before threads use the store */

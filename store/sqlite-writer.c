@@ -272,19 +272,20 @@ restart_wal (CauWriter *self, gboolean wait)
   self->wal_pages = 0;
 }
 
-/* Runs @batch as one transaction. FALSE: nothing of it was done, and *@error says why. */
+/* Runs @batch as one transaction. FALSE: nothing of it was done, and *@error says why. In files that somebody removed a moment
+ * ago it may have been done, but there it is of no use to anybody. */
 static gboolean
 run_transaction (CauWriter *self, GQueue *batch, GError **error)
 {
   GList *l;
 
-  if (!begin (self, batch_is_durable (batch), error))
+  if (!cau_files_check (self->sqlite->files, error) || !begin (self, batch_is_durable (batch), error))
     return FALSE;
   for (l = batch->head; l != NULL; l = l->next)
     if (!apply_one (self, l->data, batch->length == 1))
       break;
   if (l == NULL && reserve (self, error) && cau_db_run (self->db, error, "COMMIT", ""))
-    return TRUE;
+    return cau_files_check (self->sqlite->files, error);
 
   if (l != NULL)
     {
