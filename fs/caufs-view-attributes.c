@@ -210,7 +210,9 @@ setattr_version (CaufsView *self, const CaufsCaller *caller, guint64 version, in
                  struct stat *st)
 {
   g_autoptr (GError) error = NULL;
+  g_autoptr (CauReader) reader = NULL;
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
+  CaufsIntentState intent;
   CauAttributes    attributes;
   CauAttributeMask mask = wanted_attributes (to_set, wanted, &attributes);
 
@@ -218,8 +220,12 @@ setattr_version (CaufsView *self, const CaufsCaller *caller, guint64 version, in
     return -EPERM;
   if (to_set & FUSE_SET_ATTR_SIZE)
     return caufs_view_retry_version (self, caller, CAUFS_INTENT_WRITE, version);
+  /* In the second try the walk has opened the version, so that it is there, whoever replaced it since. */
+  intent = caufs_intents_take (self->intents, caller->tid, CAUFS_INTENT_READ, 0, NULL, &reader);
   if (!cau_store_set_report_attributes (self->store, version, mask, &attributes, &info, &error))
-    return caufs_fail (error, "attributes of a report cannot be set");
+    return intent == CAUFS_INTENT_NONE && g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE)
+             ? caufs_view_retry_reading (self, caller)
+             : caufs_fail (error, "attributes of a report cannot be set");
   caufs_view_note_change (self, 0);
   caufs_view_fill_report (self, &info, st);
   return 0;

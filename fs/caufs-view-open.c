@@ -163,8 +163,8 @@ open_node_for_writing (CaufsView *self, const CaufsCaller *caller, CaufsNode *no
 
 /* ---- reading ---- */
 
-static int
-retry_reading (CaufsView *self, const CaufsCaller *caller)
+int
+caufs_view_retry_reading (CaufsView *self, const CaufsCaller *caller)
 {
   caufs_intents_note (self->intents, caller->tid, CAUFS_INTENT_READ, 0, NULL);
   return -ESTALE;
@@ -186,11 +186,11 @@ open_version_for_reading (CaufsView *self, const CaufsCaller *caller, guint64 ve
   if (reader == NULL)
     reader = cau_store_open_version (self->store, version, CAUFS_READER_CHUNK_SIZE, &error);
   if (reader == NULL && g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
-    return retry_reading (self, caller);
+    return caufs_view_retry_reading (self, caller);
   if (reader == NULL)
     return caufs_fail (error, "a report cannot be opened");
   if (cau_reader_get_info (reader)->orchestrator == 0 && intent == CAUFS_INTENT_NONE)
-    return retry_reading (self, caller);
+    return caufs_view_retry_reading (self, caller);
   *handle = caufs_handle_new_reader (self, g_steal_pointer (&reader));
   return 0;
 }
@@ -281,8 +281,9 @@ caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 parent, c
   g_autoptr (CaufsNode) node = NULL;
   CauAttributes  attributes = caufs_view_new_attributes (caller, mode);
   guint64        orchestrator = caufs_ino_get_id (parent);
-  CauUploadFlags upload_flags = CAU_UPLOAD_EXCLUSIVE | (self->options->worm ? CAU_UPLOAD_NO_REPLACE : 0);
-  CauUpload     *upload;
+  CauUploadFlags upload_flags =
+    CAU_UPLOAD_EXCLUSIVE | (self->options->worm ? CAU_UPLOAD_NO_REPLACE : 0) | (flags & O_EXCL ? CAU_UPLOAD_NEW : 0);
+  CauUpload *upload;
 
   if (caufs_ino_get_kind (parent) != CAUFS_NODE_ORCHESTRATOR)
     return -EPERM;

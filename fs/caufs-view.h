@@ -122,6 +122,9 @@ int caufs_view_truncate_ticket (CaufsView *self, const CaufsCaller *caller, Cauf
 int caufs_view_retry_version (CaufsView *self, const CaufsCaller *caller, CaufsIntentKind kind, guint64 version);
 int caufs_view_retry_name (CaufsView *self, const CaufsCaller *caller, CaufsIntentKind kind, CaufsName *name);
 
+/* Likewise; what the walk finds then stays open until the second try. */
+int caufs_view_retry_reading (CaufsView *self, const CaufsCaller *caller);
+
 /* The attributes of what @caller makes. */
 CauAttributes caufs_view_new_attributes (const CaufsCaller *caller, mode_t mode);
 

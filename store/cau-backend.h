@@ -105,6 +105,7 @@ typedef struct
   guint64          inherit;    /* number of chunks */
   gboolean         check_base; /* CONFLICT unless @base is the current version (0: there is none) */
   gboolean         no_replace; /* REFUSED when the report exists */
+  gboolean         is_new;     /* EXISTS when the name is taken; not with info.report */
   CauReportInfo    info;       /* report (0: go by orchestrator and name), size, sha256, attributes */
   CauAttributeMask mask;       /* which of the attributes replace those of a report that exists */
   CauReportInfo    saved;      /* out: the report; its version was pinned for the caller before others saw it */

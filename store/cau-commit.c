@@ -95,6 +95,8 @@ submit_commit (CauUpload *self)
       finish_commit (self, NULL);
       return;
     }
+  self->op.is_new =
+    (self->flags & CAU_UPLOAD_NEW) != 0 && self->op.info.report == 0 && !cau_target_is_renamed (self->target);
   fill_info (self, &self->op.info);
   self->store->backend->klass->submit (self->store->backend, &self->op.op);
 }

@@ -231,8 +231,10 @@ gboolean cau_store_rename_report (CauStore *self, guint64 id, const char *name, 
 gboolean cau_store_remove_report (CauStore *self, guint64 id, const char *name,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Sets attributes of the report whose current version is @version. @info: (optional): as it is
- * afterwards. Errors: STALE when @version is no longer current, READ_ONLY. */
+/* Sets attributes of the report that @version is, or was. A version that this process still reads counts as set just before it
+ * was replaced: what the replacing by writing keeps, all but mtime, is set of the report, and when the report is gone that is no
+ * error. @info: (optional): @version with its attributes as they are afterwards. Errors: STALE when @version is not current and nobody
+ * reads it, or when the report was given to another user since; READ_ONLY. */
 gboolean cau_store_set_report_attributes (CauStore *self, guint64 version, CauAttributeMask mask,
                                           const CauAttributes *attributes, CauReportInfo *info,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -285,6 +287,7 @@ typedef enum
   CAU_UPLOAD_EXCLUSIVE = 1 << 1,  /* EXISTS when the name is taken, by an upload of this process too */
   CAU_UPLOAD_NO_REPLACE = 1 << 2, /* worm: may only make the report, once; REFUSED else */
   CAU_UPLOAD_EXISTING = 1 << 3,   /* may only change a report that is saved; NOT_FOUND else */
+  CAU_UPLOAD_NEW = 1 << 4,        /* the first commit fails with EXISTS if another process made the report meanwhile */
 } CauUploadFlags;
 
 /* Begins an upload of the report @name of the orchestrator @id. Nothing is seen of it before its
@@ -334,7 +337,7 @@ void cau_upload_get_state (CauUpload *self, CauUploadState *state);
  * saves an empty one. The upload can be written and committed again. If the report was removed
  * meanwhile nothing is saved and that is no error. @info: (optional): the report as saved; its
  * version is 0 when nothing was saved because it was removed. Errors: NO_SPACE, QUOTA, TOO_BIG, REFUSED,
- * NOT_FOUND (the orchestrator went). */
+ * EXISTS (NEW), NOT_FOUND (the orchestrator went). */
 gboolean cau_upload_commit (CauUpload *self, CauReportInfo *info, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @error: NULL on success; borrowed. Called once, from any thread (the caller's as well, before

@@ -16,6 +16,7 @@ struct _CauTarget
   Key         key;       /* while report is 0 */
   guint64     report;    /* 0: never saved */
   gboolean    removed;
+  gboolean    renamed;
   gboolean    retired;    /* not counted in by_report any more */
   gboolean    held;       /* a rename or removal is in hand */
   guint       committing; /* commits in hand */
@@ -261,6 +262,14 @@ cau_target_get_report (CauTarget *self)
 }
 
 gboolean
+cau_target_is_renamed (CauTarget *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  return self->renamed;
+}
+
+gboolean
 cau_target_has_name (CauTarget *self, guint64 id, const char *name)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
@@ -340,6 +349,7 @@ cau_targets_hold (CauTargets *self, guint64 id, const char *name, guint64 new_id
 static void
 rename_locked (CauTarget *self, guint64 id, const char *name)
 {
+  self->renamed = TRUE;
   unlist_locked (self);
   self->key.id = id;
   g_free (self->key.name);
@@ -363,6 +373,7 @@ cau_targets_release (CauTargets *self, CauTargetPair *pair, CauTargetsChange cha
     rename_locked (pair->from, new_id, new_name);
   if (pair->to != NULL && change == CAU_TARGETS_EXCHANGE)
     {
+      pair->to->renamed = TRUE;
       pair->to->key.id = id;
       g_free (pair->to->key.name);
       pair->to->key.name = g_strdup (name);

@@ -43,6 +43,9 @@ void cau_target_end_commit (CauTarget *self, guint64 report);
 
 guint64 cau_target_get_report (CauTarget *self);
 
+/* Whether somebody renamed it before it was saved: then the name is meant, whatever has it. */
+gboolean cau_target_is_renamed (CauTarget *self);
+
 /* Whether it still is that name, not saved yet. */
 gboolean cau_target_has_name (CauTarget *self, guint64 id, const char *name);
 

@@ -269,16 +269,35 @@ apply_remove (CauSqlite *self, CauDb *db, CauRenameOp *op, GError **error)
 }
 
 static gboolean
-lookup_current (CauDb *db, const CauReportInfo *which, CauReportInfo *info, gboolean *found, GError **error)
+lookup_version_or_current (CauDb *db, const CauReportInfo *which, CauReportInfo *info, gboolean *found, GError **error)
 {
-  if (which->version != 0)
-    {
-      if (!cau_sqlite_lookup_version (db, which->version, info, found, error))
-        return FALSE;
-      *found = *found && info->orchestrator != 0;
-      return TRUE;
-    }
-  return cau_sqlite_lookup_current (db, which->report, info, found, error);
+  return which->version != 0 ? cau_sqlite_lookup_version (db, which->version, info, found, error)
+                             : cau_sqlite_lookup_current (db, which->report, info, found, error);
+}
+
+static gboolean
+stale (GError **error)
+{
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE, "the report was replaced or removed");
+  return FALSE;
+}
+
+/* What had been set of the version @old before it was replaced by writing would be the report's now. Not when it was given to
+ * another user since: the right to do this is that of the old one's owner. */
+static gboolean
+set_inherited_attributes (CauDb *db, const CauReportInfo *old, const CauReportAttributesOp *op, GError **error)
+{
+  g_auto (CauReportInfo) current = CAU_REPORT_INFO_INIT;
+  gboolean found;
+
+  if (!cau_sqlite_lookup_current (db, old->report, &current, &found, error))
+    return FALSE;
+  if (!found)
+    return TRUE;
+  if (current.attributes.uid != old->attributes.uid)
+    return stale (error);
+  cau_attributes_merge (&current.attributes, op->mask & ~(CauAttributeMask) CAU_ATTRIBUTE_MTIME, &op->info.attributes);
+  return cau_row_update_version (db, &current, error);
 }
 
 static gboolean
@@ -287,13 +306,12 @@ apply_set_report_attributes (CauDb *db, CauReportAttributesOp *op, GError **erro
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
   gboolean found;
 
-  if (!lookup_current (db, &op->info, &info, &found, error))
+  if (!lookup_version_or_current (db, &op->info, &info, &found, error))
     return FALSE;
   if (!found)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE, "the report was replaced or removed");
-      return FALSE;
-    }
+    return stale (error);
+  if (info.orchestrator == 0 && !set_inherited_attributes (db, &info, op, error))
+    return FALSE;
   cau_attributes_merge (&info.attributes, op->mask, &op->info.attributes);
   if (!cau_row_update_version (db, &info, error))
     return FALSE;

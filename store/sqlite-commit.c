@@ -100,6 +100,12 @@ find_target (CauDb *db, CauCommitOp *op, CauReportInfo *current, gboolean *found
                    current->name);
       return FALSE;
     }
+  if (*found && op->is_new)
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_EXISTS, "report %s was made by another process meanwhile",
+                   current->name);
+      return FALSE;
+    }
   if (op->check_base && op->base != (*found ? current->version : 0))
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CONFLICT, "the report was replaced meanwhile");

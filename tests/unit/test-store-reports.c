@@ -482,17 +482,69 @@ set_attributes_sets_the_fields_of_the_mask (void **state)
 }
 
 static void
-set_attributes_of_a_replaced_version_is_stale (void **state)
+set_attributes_of_a_version_being_read_are_the_reports (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauReader) reader = NULL;
+  g_auto (CauReportInfo) before = CAU_REPORT_INFO_INIT;
+  g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
+  CauAttributes    attributes = { .mode = 0600, .gid = 7, .atime = 8, .mtime = 9 };
+  CauAttributeMask mask = CAU_ATTRIBUTE_MODE | CAU_ATTRIBUTE_GID | CAU_ATTRIBUTE_ATIME | CAU_ATTRIBUTE_MTIME;
+
+  fixture_save_text (f->store, f->id, "a", "1");
+  reader = fixture_get_report (f->store, f->id, "a", 1);
+  fixture_save_text (f->store, f->id, "a", "2");
+  find_report (f->store, f->id, "a", &before);
+  assert_done (
+    cau_store_set_report_attributes (f->store, cau_reader_get_info (reader)->version, mask, &attributes, &info, &error),
+    &error);
+  assert_int_equal (info.version, cau_reader_get_info (reader)->version);
+  assert_int_equal (info.attributes.mode, 0600);
+  find_report (f->store, f->id, "a", &info);
+  assert_int_equal (info.version, before.version);
+  assert_int_equal (info.attributes.mode, 0600);
+  assert_int_equal (info.attributes.gid, 7);
+  assert_int_equal (info.attributes.atime, 8);
+  assert_int_equal (info.attributes.mtime, before.attributes.mtime);
+  fixture_assert_text (f->store, f->id, "a", "2");
+}
+
+static void
+set_attributes_of_a_removed_version_being_read_are_lost (void **state)
 {
   StoreFixture *f = *state;
   g_autoptr (GError) error = NULL;
   g_autoptr (CauReader) reader = NULL;
   g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
-  CauAttributes attributes = { .mode = 0777 };
+  CauAttributes attributes = { .mode = 0600 };
+
+  fixture_save_text (f->store, f->id, "a", "1");
+  fixture_save_text (f->store, f->id, "b", "2");
+  reader = fixture_get_report (f->store, f->id, "a", 1);
+  assert_done (cau_store_rename_report (f->store, f->id, "b", f->id, "a", CAU_RENAME_REPLACE, &error), &error);
+  assert_done (cau_store_set_report_attributes (f->store, cau_reader_get_info (reader)->version, CAU_ATTRIBUTE_MODE,
+                                                &attributes, NULL, &error),
+               &error);
+  find_report (f->store, f->id, "a", &info);
+  assert_int_equal (info.attributes.mode, 0640);
+}
+
+static void
+set_attributes_of_a_version_of_a_former_owner_is_stale (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauReader) reader = NULL;
+  g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
+  CauAttributes attributes = { .mode = 0777, .uid = 4711 };
 
   fixture_save_text (f->store, f->id, "a", "1");
   reader = fixture_get_report (f->store, f->id, "a", 1);
   fixture_save_text (f->store, f->id, "a", "2");
+  assert_done (cau_store_set_report_attributes (f->store, fixture_version (f->store, f->id, "a"), CAU_ATTRIBUTE_UID,
+                                                &attributes, NULL, &error),
+               &error);
   assert_failed (cau_store_set_report_attributes (f->store, cau_reader_get_info (reader)->version, CAU_ATTRIBUTE_MODE,
                                                   &attributes, NULL, &error),
                  &error, CAU_STORE_ERROR_STALE);
@@ -527,7 +579,9 @@ main (void)
     STORE_TEST (removed_report_is_gone),
     STORE_TEST (get_version_knows_the_current_one),
     STORE_TEST (set_attributes_sets_the_fields_of_the_mask),
-    STORE_TEST (set_attributes_of_a_replaced_version_is_stale),
+    STORE_TEST (set_attributes_of_a_version_being_read_are_the_reports),
+    STORE_TEST (set_attributes_of_a_removed_version_being_read_are_lost),
+    STORE_TEST (set_attributes_of_a_version_of_a_former_owner_is_stale),
   };
 
   return cmocka_run_group_tests_name ("store-reports", tests, NULL, NULL);

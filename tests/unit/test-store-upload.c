@@ -437,6 +437,44 @@ typedef struct
   gint        n_lost;
 } Exclusive;
 
+/* Two processes find the name free; a store that is opened twice is as good as two processes. */
+static void
+new_upload_does_not_replace_what_another_process_made (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauStore) other = fixture_open (f, 0);
+  g_autoptr (CauUpload) late = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_EXCLUSIVE | CAU_UPLOAD_NEW);
+  CauUpload *early = fixture_begin (other, f->id, "a", CAU_UPLOAD_EXCLUSIVE | CAU_UPLOAD_NEW);
+
+  fixture_write_text (late, 0, "late");
+  fixture_write_text (early, 0, "early");
+  fixture_commit (early);
+  assert_failed (cau_upload_commit (late, NULL, &error), &error, CAU_STORE_ERROR_EXISTS);
+  fixture_assert_text (f->store, f->id, "a", "early");
+  assert_failed (cau_upload_commit (late, NULL, &error), &error, CAU_STORE_ERROR_EXISTS);
+
+  /* What it made itself it may change. */
+  fixture_write_text (early, 0, "again");
+  fixture_commit (early);
+  fixture_assert_text (f->store, f->id, "a", "again");
+  cau_upload_unref (early);
+}
+
+static void
+new_upload_that_was_renamed_replaces (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, "a.tmp", CAU_UPLOAD_EXCLUSIVE | CAU_UPLOAD_NEW);
+
+  fixture_save_text (f->store, f->id, "a", "old");
+  fixture_write_text (upload, 0, "new");
+  assert_done (cau_store_rename_report (f->store, f->id, "a.tmp", f->id, "a", CAU_RENAME_REPLACE, &error), &error);
+  fixture_commit (upload);
+  fixture_assert_text (f->store, f->id, "a", "new");
+}
+
 static gpointer
 save_exclusively (gpointer user_data)
 {
@@ -528,6 +566,8 @@ main (void)
     STORE_TEST (abandoned_upload_is_over),
     STORE_TEST (abandoning_keeps_what_was_committed),
     STORE_TEST (exclusive_takes_only_a_free_name),
+    STORE_TEST (new_upload_does_not_replace_what_another_process_made),
+    STORE_TEST (new_upload_that_was_renamed_replaces),
     STORE_TEST (existing_takes_only_a_saved_report),
     STORE_TEST (one_of_many_exclusive_uploads_wins),
     STORE_TEST (no_replace_makes_a_report_once),
