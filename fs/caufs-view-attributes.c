@@ -66,6 +66,7 @@ caufs_view_fill_orchestrator (CaufsView *self, const CauOrchestratorInfo *info, 
   /* The root does not count its directories; 1 is how a filesystem says so. */
   st->st_nlink = info->id == CAU_STORE_ROOT_ID ? 1 : 2;
   fill_attributes (self, &info->attributes, S_IFDIR, 0777, st);
+  caufs_recent_note (self->recent, st->st_ino, st);
 }
 
 void
@@ -102,9 +103,16 @@ getattr_orchestrator (CaufsView *self, guint64 id, struct stat *st)
   g_autoptr (GError) error = NULL;
   CauOrchestratorInfo info;
 
-  if (!cau_store_get_orchestrator (self->store, id, &info, &error))
+  if (cau_store_get_orchestrator (self->store, id, &info, &error))
+    {
+      caufs_view_fill_orchestrator (self, &info, st);
+      return 0;
+    }
+  /* One that was removed while somebody has it open. */
+  if (!g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND)
+      || !caufs_recent_find (self->recent, caufs_ino_of_orchestrator (id), st))
     return caufs_fail (error, "attributes of an orchestrator cannot be read");
-  caufs_view_fill_orchestrator (self, &info, st);
+  st->st_nlink = 0;
   return 0;
 }
 
