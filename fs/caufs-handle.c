@@ -5,7 +5,12 @@
 #include "caufs-view.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
+
+/* From so many handles at once on, what they took is given back when all but an eighth of them are closed: malloc keeps it in pieces
+ * between which others live on, and after each such crowd a little more. */
+#define CROWD 1024
 
 /* ---- life ---- */
 
@@ -19,6 +24,7 @@ caufs_handle_new (CaufsView *view)
   g_mutex_init (&self->lock);
   g_mutex_lock (&view->lock);
   g_hash_table_add (view->handles, self);
+  view->most = MAX (view->most, g_hash_table_size (view->handles));
   g_mutex_unlock (&view->lock);
   return self;
 }
@@ -73,13 +79,29 @@ caufs_handle_unref (CaufsHandle *self)
   g_free (self);
 }
 
+/* Whether it was one of a crowd that is gone. */
+static gboolean
+leave_crowd (CaufsView *view, CaufsHandle *self)
+{
+  gboolean is_gone;
+  guint    n;
+
+  g_mutex_lock (&view->lock);
+  g_hash_table_remove (view->handles, self);
+  n = g_hash_table_size (view->handles);
+  is_gone = view->most >= CROWD && n < view->most / 8;
+  if (is_gone)
+    view->most = n;
+  g_mutex_unlock (&view->lock);
+  return is_gone;
+}
+
 /* The file is open no more. Drops the kernel's reference. */
 static void
 caufs_handle_close (CaufsHandle *self)
 {
-  g_mutex_lock (&self->view->lock);
-  g_hash_table_remove (self->view->handles, self);
-  g_mutex_unlock (&self->view->lock);
+  gboolean is_crowd_gone = leave_crowd (self->view, self);
+
   if (self->upload != NULL)
     {
       caufs_node_drop_handle (self->node, self, self->upload);
@@ -88,6 +110,8 @@ caufs_handle_close (CaufsHandle *self)
       cau_upload_retire (self->upload);
     }
   caufs_handle_unref (self);
+  if (is_crowd_gone)
+    malloc_trim (0);
 }
 
 /* ---- locks ---- */
