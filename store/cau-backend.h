@@ -10,7 +10,7 @@
  * marked durable is on stable storage by then; submitting one may take as long as that, and do others' too. The
  * backend may do many in one step. done() must not wait for the backend, and may free the operation. */
 
-#include "cau-store.h"
+#include "cau-check.h"
 
 G_BEGIN_DECLS
 
@@ -143,6 +143,15 @@ typedef struct
   guint64 n_collected; /* out */
 } CauCollectOp;
 
+/* ---- looking for damage: see cau_store_verify() ---- */
+
+/* @guid: NULL when it is not about one orchestrator. Must not call the backend. */
+typedef void (*CauProblemFunc) (CauFindingKind kind, const CauGuid *guid, const char *problem, gpointer user_data);
+
+/* Is given what some record says, true or not; of a record whose check failed, info->damaged is set and only
+ * info->version is there. May call the backend. */
+typedef gboolean (*CauRecordedFunc) (const CauReportInfo *info, gpointer user_data, GError **error);
+
 typedef struct
 {
   void (*close) (CauBackend *self);
@@ -168,6 +177,17 @@ typedef struct
   /* Calls @use with the chunk and @user_data, unless it fails itself. NOT_FOUND when the version has no such chunk. */
   gboolean (*read_chunk) (CauBackend *self, guint64 version, guint64 number, CauChunkFunc use, gpointer user_data,
                           GError **error);
+
+  /* For cau_store_verify(); each goes on where damage was met, and fails for other reasons only.
+   * Orchestrators that any table or index has: (element-type CauOrchestratorInfo), with id and guid. */
+  GArray *(*scan_orchestrators) (CauBackend *self, GError **error);
+  /* Names, with orchestrator, name and version, that the index of the orchestrator @id has. */
+  gboolean (*scan_names) (CauBackend *self, guint64 id, CauRecordedFunc use, gpointer user_data, GError **error);
+  /* The records of all versions. */
+  gboolean (*scan_versions) (CauBackend *self, CauRecordedFunc use, gpointer user_data, GError **error);
+  /* The engine's own structures; sets n_unused_chunks of @summary. */
+  gboolean (*check) (CauBackend *self, CauCheckSummary *summary, CauProblemFunc found, gpointer user_data,
+                     GError **error);
 
   /* Keeps the collectors of all processes from @version until as many calls of unpin, or the
    * end of the process. It does not say that the version exists: look after pinning.

@@ -71,8 +71,8 @@ is_zero (const guint8 *raw, gsize length)
   return raw[0] == 0 && memcmp (raw, raw + 1, length - 1) == 0;
 }
 
-static guint64
-checksum_of (guint64 seed, const CauStoredChunk *chunk)
+guint64
+cau_codec_checksum (guint64 seed, const CauStoredChunk *chunk)
 {
   gsize       size = 0;
   const void *data = chunk->data != NULL ? g_bytes_get_data (chunk->data, &size) : NULL;
@@ -86,7 +86,7 @@ cau_codec_encode_hole (guint64 seed, guint64 number)
   CauStoredChunk *chunk = g_new0 (CauStoredChunk, 1);
 
   chunk->number = number;
-  chunk->checksum = checksum_of (seed, chunk);
+  chunk->checksum = cau_codec_checksum (seed, chunk);
   return chunk;
 }
 
@@ -107,7 +107,7 @@ cau_codec_encode (guint64 seed, guint64 number, guint8 **raw, gsize length)
         chunk->data = g_bytes_new (*raw, length);
       else
         chunk->data = g_bytes_new (self->buffer, stored);
-      chunk->checksum = checksum_of (seed, chunk);
+      chunk->checksum = cau_codec_checksum (seed, chunk);
     }
   return g_steal_pointer (&chunk);
 }
@@ -118,7 +118,7 @@ cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize 
   gsize         stored;
   const guint8 *data;
 
-  if (checksum_of (seed, chunk) != chunk->checksum)
+  if (cau_codec_checksum (seed, chunk) != chunk->checksum)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
                    "chunk %" G_GUINT64_FORMAT " is damaged: its checksum does not match", chunk->number);

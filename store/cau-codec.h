@@ -18,6 +18,9 @@ CauStoredChunk *cau_codec_encode (guint64 seed, guint64 number, guint8 **raw, gs
  * can come a hole, but not the right one. Returns: (transfer full). */
 CauStoredChunk *cau_codec_encode_hole (guint64 seed, guint64 number);
 
+/* The checksum that the bytes of @chunk have: for one whose own does not hold. */
+guint64 cau_codec_checksum (guint64 seed, const CauStoredChunk *chunk);
+
 /* Decodes @chunk, a chunk of @length bytes, into @raw. Errors: CORRUPT; the message names the check. */
 gboolean cau_codec_decode (guint64 seed, const CauStoredChunk *chunk, guint8 *raw, gsize length, GError **error);
 

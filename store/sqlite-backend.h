@@ -65,7 +65,15 @@ gboolean cau_sqlite_read_chunk (CauBackend *backend, guint64 version, guint64 nu
                                 gpointer user_data, GError **error);
 gboolean cau_sqlite_stat (CauBackend *backend, CauStoreStat *stat, GError **error);
 
-/* The same on a connection that the caller has: used inside the writer's transactions too. *@found tells. */
+/* sqlite-check.c */
+GArray  *cau_sqlite_scan_orchestrators (CauBackend *backend, GError **error);
+gboolean cau_sqlite_scan_names (CauBackend *backend, guint64 id, CauRecordedFunc use, gpointer user_data,
+                                GError **error);
+gboolean cau_sqlite_scan_versions (CauBackend *backend, CauRecordedFunc use, gpointer user_data, GError **error);
+gboolean cau_sqlite_check (CauBackend *backend, CauCheckSummary *summary, CauProblemFunc found, gpointer user_data,
+                           GError **error);
+
+/* Reads on a connection that the caller has: used inside the writer's transactions too. *@found tells. */
 gboolean cau_sqlite_lookup_orchestrator (CauDb *db, const CauGuid *guid, guint64 id, CauOrchestratorInfo *info,
                                          gboolean *found, GError **error);
 gboolean cau_sqlite_lookup_report (CauDb *db, guint64 id, const char *name, CauReportInfo *info, gboolean *found,

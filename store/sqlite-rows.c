@@ -50,6 +50,18 @@ version_checksum (const CauReportInfo *info)
   return (gint64) XXH3_64bits (packed, sizeof numbers + CAU_SHA256_LEN + name_length);
 }
 
+gboolean
+cau_row_check_orchestrator (const CauOrchestratorInfo *info, gint64 checksum)
+{
+  return checksum == orchestrator_checksum (info);
+}
+
+gboolean
+cau_row_check_version (const CauReportInfo *info, gint64 checksum)
+{
+  return (info->orchestrator == 0) == (info->name == NULL) && checksum == version_checksum (info);
+}
+
 static guint64
 column_u64 (CauStmt *stmt, int column)
 {
@@ -102,7 +114,7 @@ cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **err
   info->n_reports = column_u64 (stmt, 2);
   get_attributes (stmt, 3, &info->attributes);
   info->attributes.mode &= 07777;
-  if (info->id > CAU_ORCHESTRATOR_MAX || sqlite3_column_int64 (stmt, 9) != orchestrator_checksum (info))
+  if (info->id > CAU_ORCHESTRATOR_MAX || !cau_row_check_orchestrator (info, sqlite3_column_int64 (stmt, 9)))
     return set_damaged (stmt, "orchestrator", info->id, error);
   return TRUE;
 }
@@ -124,7 +136,7 @@ cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error)
   info->seed = column_u64 (stmt, 7);
   info->saved = sqlite3_column_int64 (stmt, 8);
   get_attributes (stmt, 9, &info->attributes);
-  if ((info->orchestrator != 0 && info->name == NULL) || sqlite3_column_int64 (stmt, 15) != version_checksum (info))
+  if (!cau_row_check_version (info, sqlite3_column_int64 (stmt, 15)))
     return set_damaged (stmt, "the record of version", info->version, error);
   if (!is_sound (info))
     {
@@ -156,6 +168,16 @@ cau_row_insert_orchestrator (CauDb *db, CauOrchestratorInfo *info, gboolean is_r
   info->n_reports = 0;
   return cau_db_run (db, error, "UPDATE orchestrators SET checksum = ?2 WHERE id = ?1", "ii", (gint64) info->id,
                      orchestrator_checksum (info));
+}
+
+gboolean
+cau_row_restore_orchestrator (CauDb *db, const CauOrchestratorInfo *info, GError **error)
+{
+  return cau_db_run (
+    db, error,
+    "INSERT INTO orchestrators (id, guid, n_reports, last_version, mode, uid, gid, atime, mtime, ctime, checksum)"
+    " VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, 0, 0, ?3)",
+    "ibi", (gint64) info->id, info->guid.bytes, sizeof info->guid.bytes, orchestrator_checksum (info));
 }
 
 /* The columns of both statements below, ?1 to ?16. */

@@ -17,8 +17,15 @@ G_BEGIN_DECLS
 gboolean cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **error);
 gboolean cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error);
 
+/* Whether @checksum is that of a record that says what @info does. */
+gboolean cau_row_check_orchestrator (const CauOrchestratorInfo *info, gint64 checksum);
+gboolean cau_row_check_version (const CauReportInfo *info, gint64 checksum);
+
 /* @info->id is set to the new row's unless @is_root, the row 0. */
 gboolean cau_row_insert_orchestrator (CauDb *db, CauOrchestratorInfo *info, gboolean is_root, GError **error);
+
+/* Writes a row with the id and GUID of @info, and for the rest what has to be set then. */
+gboolean cau_row_restore_orchestrator (CauDb *db, const CauOrchestratorInfo *info, GError **error);
 
 /* Takes the id of the next version: one more than any ever was. It is part of a row's checksum, so it is needed first. */
 gboolean cau_row_next_version (CauDb *db, guint64 *version, GError **error);

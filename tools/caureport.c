@@ -26,6 +26,10 @@ static const CaureportCommand commands[] = {
     "  caureport info --json $GUID CauReport-20240109030000.xml", caureport_run_info },
   { "collect", "[MOUNTPOINT]", "Free the space of what nobody can read any more.",
     "  caureport --store /var/lib/caufs/reports.db collect", caureport_run_collect },
+  { "verify", "[ORCHESTRATOR [NAME...] | PATH]", "Read all reports and look for damage.",
+    "  caureport --store /var/lib/caufs/reports.db verify", caureport_run_verify },
+  { "recover", "DAMAGED-STORE NEW-STORE", "Save what a damaged store still has into a new one.",
+    "  caureport recover /var/lib/caufs/reports.db /var/lib/caufs/new.db", caureport_run_recover },
 };
 
 /* Commands are as far apart as a person's slip can be: letters left out, added or taken for others. */
@@ -79,8 +83,7 @@ caureport_find_command (const char *name, GError **error)
   return NULL;
 }
 
-/* A message is one line whatever a name on the command line holds. */
-static char *
+char *
 caureport_one_line (const char *message)
 {
   g_autofree char *valid = g_utf8_make_valid (message, -1);

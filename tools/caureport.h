@@ -76,8 +76,10 @@ gboolean caureport_run_ls (Caureport *self, int n_words, char **words, GError **
 gboolean caureport_run_mkdir (Caureport *self, int n_words, char **words, GError **error);
 gboolean caureport_run_mv (Caureport *self, int n_words, char **words, GError **error);
 gboolean caureport_run_put (Caureport *self, int n_words, char **words, GError **error);
+gboolean caureport_run_recover (Caureport *self, int n_words, char **words, GError **error);
 gboolean caureport_run_rm (Caureport *self, int n_words, char **words, GError **error);
 gboolean caureport_run_rmdir (Caureport *self, int n_words, char **words, GError **error);
+gboolean caureport_run_verify (Caureport *self, int n_words, char **words, GError **error);
 
 /* Parses the options of the current command; --help and --store are added to @entries. Returns: (transfer full): the
  * words that are no options, NULL-terminated, or NULL; without an error when help was asked for, and is printed. */
@@ -86,6 +88,9 @@ char **caureport_parse_options (Caureport *self, const GOptionEntry *entries, in
 
 /* FALSE with an error when words are left that the command has no use for. */
 gboolean caureport_parse_end (char **words, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* @text as one line of valid UTF-8, whatever a name in it holds. */
+char *caureport_one_line (const char *text);
 
 /* Reports @error (transfer full) on stderr and goes on; the program will exit with the status of the first. */
 void caureport_fail (Caureport *self, GError *error);

@@ -10,7 +10,8 @@ import unittest
 from caureport_harness import (CAUREPORT, CIM, DAMAGED, EXISTS, FAILED, GUID, NAME, NOT_FOUND, NO_SPACE, OTHER_GUID,
                                SAVED, UNAVAILABLE, USAGE, StoreTest, random_bytes, read_file, samples)
 
-COMMANDS = ["ls", "get", "put", "rm", "mv", "mkdir", "rmdir", "info", "collect"]
+COMMANDS = ["ls", "get", "put", "rm", "mv", "mkdir", "rmdir", "info", "collect", "verify",
+            "recover"]
 
 
 class CommandLine(StoreTest):

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: MIT */
+#include "sqlite-salvage.h"
+
+#include "cau-codec.h"
+#include "sqlite-rows.h"
+#include "sqlite-scan.h"
+
+#include <string.h>
+
+/* Of a chunk's id: the version that it was written for is above these bits, its number in them. */
+#define NUMBER_BITS 23
+#define NUMBER_MASK ((G_GUINT64_CONSTANT (1) << NUMBER_BITS) - 1)
+#define VERSION_MAX (G_GUINT64_CONSTANT (1) << (63 - NUMBER_BITS))
+
+/* Rows that are tried in place of one that is lost. */
+#define TRIES_MAX 64
+
+typedef struct
+{
+  guint64 id;
+  guint32 page;
+  guint16 offset;
+  guint16 beyond; /* which way to look at the image */
+} ChunkRow;
+
+typedef struct
+{
+  guint64 version, number, chunk;
+} InheritedRow;
+
+struct _CauSalvage
+{
+  CauImage   *image;
+  gboolean    beyond; /* while the image is scanned */
+  GHashTable *by_id;  /* version -> CauReportInfo */
+  GArray     *chunks;
+  GArray     *inherited;
+  GPtrArray  *names; /* (element-type CauReportInfo): what indexes and damaged records say */
+  GHashTable *orchestrators_by_id;
+  GArray     *orchestrators;
+  GHashTable *guids; /* id -> CauGuid, from the index */
+  GPtrArray  *reports;
+  GPtrArray  *lost;
+  guint64     last_version;
+};
+
+static void
+info_free (gpointer data)
+{
+  cau_report_info_clear (data);
+  g_free (data);
+}
+
+/* ---- rows that are found ---- */
+
+static char *
+field_text (const CauField *field)
+{
+  return field->data != NULL && (field->type == CAU_FIELD_TEXT || field->type == CAU_FIELD_BLOB)
+           ? g_strndup ((const char *) field->data, (gsize) field->length)
+           : NULL;
+}
+
+static guint64
+field_u64 (const CauField *field)
+{
+  return (guint64) field->integer;
+}
+
+/* @name: (transfer full). @sure: an index has it, and not a record that is damaged, be it there. */
+static void
+note_name (CauSalvage *self, guint64 orchestrator, char *name, guint64 version, gboolean sure)
+{
+  CauReportInfo *info;
+
+  if (name == NULL || orchestrator == 0 || !cau_report_name_validate (name, NULL))
+    {
+      g_free (name);
+      return;
+    }
+  info = g_new0 (CauReportInfo, 1);
+  info->orchestrator = orchestrator;
+  info->name = name;
+  info->version = version;
+  info->damaged = !sure;
+  g_ptr_array_add (self->names, info);
+}
+
+static void
+get_attributes (const CauField *fields, CauAttributes *attributes)
+{
+  attributes->mode = (guint32) fields[0].integer;
+  attributes->uid = (guint32) fields[1].integer;
+  attributes->gid = (guint32) fields[2].integer;
+  attributes->atime = fields[3].integer;
+  attributes->mtime = fields[4].integer;
+  attributes->ctime = fields[5].integer;
+}
+
+/* A field that is no integer counts as 0, as SQLite reads it. */
+static void
+take_version (CauSalvage *self, const CauRecord *record)
+{
+  const CauField *f = record->fields;
+  CauReportInfo  *info = g_new0 (CauReportInfo, 1), *known;
+
+  info->version = (guint64) record->rowid;
+  info->report = field_u64 (&f[1]);
+  info->orchestrator = field_u64 (&f[2]);
+  info->name = info->orchestrator != 0 ? field_text (&f[3]) : NULL;
+  info->size = field_u64 (&f[4]);
+  info->stored_size = field_u64 (&f[5]);
+  info->n_chunks = cau_stored_chunks (info->size);
+  if (f[6].length == CAU_SHA256_LEN && f[6].data != NULL)
+    memcpy (info->sha256, f[6].data, CAU_SHA256_LEN);
+  info->seed = field_u64 (&f[7]);
+  info->saved = f[8].integer;
+  get_attributes (&f[9], &info->attributes);
+  if (!cau_row_check_version (info, f[15].integer) || info->size > CAU_REPORT_SIZE_MAX || info->version >= VERSION_MAX)
+    {
+      note_name (self, info->orchestrator, g_steal_pointer (&info->name), info->version, FALSE);
+      info_free (info);
+      return;
+    }
+  self->last_version = MAX (self->last_version, info->version);
+  known = g_hash_table_lookup (self->by_id, &info->version);
+  if (known == NULL || known->attributes.ctime < info->attributes.ctime)
+    g_hash_table_replace (self->by_id, &info->version, info);
+  else
+    info_free (info);
+}
+
+static void
+add_orchestrator (CauSalvage *self, const CauSalvagedOrchestrator *found)
+{
+  CauSalvagedOrchestrator *copy = g_memdup2 (found, sizeof *found);
+
+  g_hash_table_replace (self->orchestrators_by_id, &copy->info.id, copy);
+}
+
+static void
+take_orchestrator (CauSalvage *self, const CauRecord *record)
+{
+  const CauField                *f = record->fields;
+  CauSalvagedOrchestrator        found = { .has_guid = TRUE, .has_attributes = TRUE };
+  const CauSalvagedOrchestrator *known;
+
+  found.info.id = (guint64) record->rowid;
+  if (f[1].length == sizeof found.info.guid.bytes && f[1].data != NULL)
+    memcpy (found.info.guid.bytes, f[1].data, sizeof found.info.guid.bytes);
+  get_attributes (&f[4], &found.info.attributes);
+  found.info.attributes.mode &= 07777;
+  if (!cau_row_check_orchestrator (&found.info, f[10].integer))
+    return;
+  if (found.info.id == CAU_STORE_ROOT_ID && field_u64 (&f[3]) < VERSION_MAX)
+    self->last_version = MAX (self->last_version, field_u64 (&f[3]));
+  known = g_hash_table_lookup (self->orchestrators_by_id, &found.info.id);
+  if (known == NULL || known->info.attributes.ctime < found.info.attributes.ctime)
+    add_orchestrator (self, &found);
+}
+
+static void
+take_chunk (CauSalvage *self, const CauRecord *record)
+{
+  ChunkRow row = { (guint64) record->rowid, record->page, (guint16) record->offset, self->beyond ? 1 : 0 };
+
+  if (record->rowid > 0 && record->fields[1].type == CAU_FIELD_INTEGER)
+    g_array_append_val (self->chunks, row);
+}
+
+static void
+take_inherited (CauSalvage *self, const CauField *f)
+{
+  InheritedRow row = { field_u64 (&f[0]), field_u64 (&f[1]), field_u64 (&f[2]) };
+
+  g_array_append_val (self->inherited, row);
+}
+
+static void
+take_guid (CauSalvage *self, const CauField *f)
+{
+  guint64 *id = g_new (guint64, 1);
+
+  *id = field_u64 (&f[1]);
+  g_hash_table_replace (self->guids, id, g_memdup2 (f[0].data, sizeof (CauGuid)));
+}
+
+/* Which table or index a record is of, it tells by its fields. */
+static void
+take_record (const CauRecord *record, gpointer salvage)
+{
+  CauSalvage     *self = salvage;
+  const CauField *f = record->fields;
+
+  if (record->is_table && record->n_fields == 16)
+    take_version (self, record);
+  else if (record->is_table && record->n_fields == 11)
+    take_orchestrator (self, record);
+  else if (record->is_table && record->n_fields == 3)
+    take_chunk (self, record);
+  else if (!record->is_table && record->n_fields == 3 && f[1].type == CAU_FIELD_TEXT)
+    note_name (self, field_u64 (&f[0]), field_text (&f[1]), field_u64 (&f[2]), TRUE);
+  else if (!record->is_table && record->n_fields == 3)
+    take_inherited (self, f);
+  else if (!record->is_table && record->n_fields == 2 && f[0].type == CAU_FIELD_BLOB && f[0].data != NULL
+           && f[0].length == sizeof (CauGuid))
+    take_guid (self, f);
+}
+
+/* ---- putting it together ---- */
+
+static gint
+compare_u64 (guint64 a, guint64 b)
+{
+  return a < b ? -1 : a > b;
+}
+
+static gint
+compare_chunks (gconstpointer a, gconstpointer b)
+{
+  return compare_u64 (((const ChunkRow *) a)->id, ((const ChunkRow *) b)->id);
+}
+
+static gint
+compare_inherited (gconstpointer a, gconstpointer b)
+{
+  const InheritedRow *x = a, *y = b;
+  gint                order = compare_u64 (x->version, y->version);
+
+  return order != 0 ? order : compare_u64 (x->number, y->number);
+}
+
+static gint
+compare_orchestrators (gconstpointer a, gconstpointer b)
+{
+  return compare_u64 (((const CauSalvagedOrchestrator *) a)->info.id, ((const CauSalvagedOrchestrator *) b)->info.id);
+}
+
+/* The newest first. */
+static gint
+compare_claims (gconstpointer a, gconstpointer b)
+{
+  return compare_u64 ((*(const CauReportInfo *const *) b)->version, (*(const CauReportInfo *const *) a)->version);
+}
+
+static gint
+compare_reports (gconstpointer a, gconstpointer b)
+{
+  return -compare_claims (&(*(GPtrArray *const *) a)->pdata[0], &(*(GPtrArray *const *) b)->pdata[0]);
+}
+
+static char *
+name_key (const CauReportInfo *info)
+{
+  return g_strdup_printf ("%" G_GUINT64_FORMAT "/%s", info->orchestrator, info->name);
+}
+
+static void
+ensure_orchestrator (CauSalvage *self, guint64 id)
+{
+  CauSalvagedOrchestrator unknown = { .info = { .id = id } };
+  const CauGuid          *guid = g_hash_table_lookup (self->guids, &id);
+
+  if (id >= VERSION_MAX || g_hash_table_contains (self->orchestrators_by_id, &id))
+    return;
+  if (guid != NULL)
+    unknown.info.guid = *guid;
+  unknown.has_guid = guid != NULL;
+  add_orchestrator (self, &unknown);
+}
+
+static void
+group_versions (CauSalvage *self, GHashTable *groups)
+{
+  GHashTableIter iter;
+  gpointer       value;
+
+  g_hash_table_iter_init (&iter, self->by_id);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      CauReportInfo   *info = value;
+      g_autofree char *key = info->name != NULL ? name_key (info) : NULL;
+      GPtrArray       *claims = key != NULL ? g_hash_table_lookup (groups, key) : NULL;
+
+      if (key == NULL || !cau_report_name_validate (info->name, NULL))
+        continue;
+      if (claims == NULL)
+        {
+          claims = g_ptr_array_new ();
+          g_ptr_array_add (self->reports, claims);
+          g_hash_table_insert (groups, g_steal_pointer (&key), claims);
+          ensure_orchestrator (self, info->orchestrator);
+        }
+      g_ptr_array_add (claims, info);
+    }
+  for (guint i = 0; i < self->reports->len; i++)
+    g_ptr_array_sort (g_ptr_array_index (self->reports, i), compare_claims);
+  g_ptr_array_sort (self->reports, compare_reports);
+}
+
+/* A name whose version was found, be it under another name, is no loss. */
+static void
+find_lost (CauSalvage *self, GHashTable *groups, GHashTable *versions, gboolean damaged)
+{
+  for (guint i = 0; i < self->names->len; i++)
+    {
+      CauReportInfo       *info = g_ptr_array_index (self->names, i);
+      const CauReportInfo *known = g_hash_table_lookup (self->by_id, &info->version);
+      g_autofree char     *key = name_key (info);
+
+      if (info->damaged != damaged || g_hash_table_contains (groups, key) || (known != NULL && known->name != NULL)
+          || (damaged && g_hash_table_contains (versions, &info->version)))
+        continue;
+      g_hash_table_insert (groups, g_steal_pointer (&key), NULL);
+      g_hash_table_add (versions, &info->version);
+      g_ptr_array_add (self->lost, info);
+    }
+}
+
+static void
+put_together (CauSalvage *self)
+{
+  g_autoptr (GHashTable) groups = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GHashTable) lost_versions = g_hash_table_new (g_int64_hash, g_int64_equal);
+  GHashTableIter iter;
+  gpointer       id, found;
+
+  g_array_sort (self->chunks, compare_chunks);
+  g_array_sort (self->inherited, compare_inherited);
+  if (self->chunks->len > 0)
+    self->last_version =
+      MAX (self->last_version, g_array_index (self->chunks, ChunkRow, self->chunks->len - 1).id >> NUMBER_BITS);
+  g_hash_table_iter_init (&iter, self->guids);
+  while (g_hash_table_iter_next (&iter, &id, NULL))
+    ensure_orchestrator (self, *(const guint64 *) id);
+  group_versions (self, groups);
+  find_lost (self, groups, lost_versions, FALSE);
+  find_lost (self, groups, lost_versions, TRUE);
+  g_hash_table_iter_init (&iter, self->orchestrators_by_id);
+  while (g_hash_table_iter_next (&iter, NULL, &found))
+    g_array_append_vals (self->orchestrators, found, 1);
+  g_array_sort (self->orchestrators, compare_orchestrators);
+}
+
+CauSalvage *
+cau_salvage_new (CauImage *image)
+{
+  CauSalvage *self = g_new0 (CauSalvage, 1);
+
+  self->image = image;
+  self->by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, info_free);
+  self->chunks = g_array_new (FALSE, FALSE, sizeof (ChunkRow));
+  self->inherited = g_array_new (FALSE, FALSE, sizeof (InheritedRow));
+  self->names = g_ptr_array_new_with_free_func (info_free);
+  self->orchestrators_by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
+  self->orchestrators = g_array_new (FALSE, FALSE, sizeof (CauSalvagedOrchestrator));
+  self->guids = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
+  self->reports = g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
+  self->lost = g_ptr_array_new ();
+  cau_scan_run (image, take_record, self);
+  if (cau_image_has_beyond (image))
+    {
+      self->beyond = TRUE;
+      cau_image_look_beyond (image, TRUE);
+      cau_scan_run (image, take_record, self);
+    }
+  put_together (self);
+  return self;
+}
+
+void
+cau_salvage_free (CauSalvage *self)
+{
+  g_ptr_array_unref (self->lost);
+  g_ptr_array_unref (self->reports);
+  g_hash_table_unref (self->guids);
+  g_array_unref (self->orchestrators);
+  g_hash_table_unref (self->orchestrators_by_id);
+  g_ptr_array_unref (self->names);
+  g_array_unref (self->inherited);
+  g_array_unref (self->chunks);
+  g_hash_table_unref (self->by_id);
+  cau_image_free (self->image);
+  g_free (self);
+}
+
+GArray *
+cau_salvage_get_orchestrators (CauSalvage *self)
+{
+  return self->orchestrators;
+}
+
+GPtrArray *
+cau_salvage_get_reports (CauSalvage *self)
+{
+  return self->reports;
+}
+
+GPtrArray *
+cau_salvage_get_lost (CauSalvage *self)
+{
+  return self->lost;
+}
+
+guint64
+cau_salvage_get_last_version (CauSalvage *self)
+{
+  return self->last_version;
+}
+
+guint64
+cau_salvage_get_n_nameless (CauSalvage *self)
+{
+  guint64 n = 0, last = G_MAXUINT64;
+
+  for (guint i = 0; i < self->chunks->len; i++)
+    {
+      guint64 version = g_array_index (self->chunks, ChunkRow, i).id >> NUMBER_BITS;
+
+      if (version != last && !g_hash_table_contains (self->by_id, &version))
+        n++;
+      last = version;
+    }
+  return n;
+}
+
+CauImage *
+cau_salvage_get_image (CauSalvage *self)
+{
+  return self->image;
+}
+
+/* ---- chunks ---- */
+
+/* One search for a chunk. */
+typedef struct
+{
+  CauSalvage          *salvage;
+  const CauReportInfo *info;
+  guint64              number;
+  guint8              *raw;
+  gsize                length;
+  CauStoredChunk      *found;
+  CauStoredChunk      *doubtful;
+  guint                n_tries;
+} Search;
+
+/* The chunk that @row keeps. Returns: (transfer full): NULL when it cannot be read. */
+static CauStoredChunk *
+load_row (CauSalvage *self, const ChunkRow *row, guint64 number)
+{
+  g_autoptr (GBytes) payload = NULL;
+  CauRecord       record;
+  CauStoredChunk *chunk;
+  const CauField *data = &record.fields[2];
+
+  cau_image_look_beyond (self->image, row->beyond);
+  payload = cau_scan_load (self->image, row->page, row->offset, &record);
+  if (payload == NULL || record.n_fields != 3 || (data->type != CAU_FIELD_NULL && data->data == NULL))
+    return NULL;
+  chunk = g_new0 (CauStoredChunk, 1);
+  chunk->number = number;
+  chunk->checksum = field_u64 (&record.fields[1]);
+  if (data->type != CAU_FIELD_NULL)
+    chunk->data = g_bytes_new (data->data, (gsize) data->length);
+  return chunk;
+}
+
+static gboolean
+try_row (Search *search, const ChunkRow *row)
+{
+  g_autoptr (CauStoredChunk) chunk = load_row (search->salvage, row, search->number);
+  guint64 seed = search->info->seed;
+
+  search->n_tries++;
+  if (chunk == NULL)
+    return FALSE;
+  if (cau_codec_decode (seed, chunk, search->raw, search->length, NULL))
+    {
+      search->found = g_steal_pointer (&chunk);
+      return TRUE;
+    }
+  chunk->checksum = cau_codec_checksum (seed, chunk);
+  if (search->doubtful == NULL && cau_codec_decode (seed, chunk, search->raw, search->length, NULL))
+    search->doubtful = g_steal_pointer (&chunk);
+  return FALSE;
+}
+
+/* The first row of at least @id. */
+static guint
+lower_bound (GArray *chunks, guint64 id)
+{
+  guint from = 0, to = chunks->len;
+
+  while (from < to)
+    {
+      guint middle = from + (to - from) / 2;
+
+      if (g_array_index (chunks, ChunkRow, middle).id < id)
+        from = middle + 1;
+      else
+        to = middle;
+    }
+  return from;
+}
+
+static gboolean
+try_id (Search *search, guint64 id)
+{
+  GArray *chunks = search->salvage->chunks;
+
+  for (guint i = lower_bound (chunks, id); i < chunks->len && search->n_tries < TRIES_MAX; i++)
+    {
+      const ChunkRow *row = &g_array_index (chunks, ChunkRow, i);
+
+      if (row->id != id)
+        return FALSE;
+      if (try_row (search, row))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+try_inherited (Search *search)
+{
+  GArray      *rows = search->salvage->inherited;
+  InheritedRow wanted = { search->info->version, search->number, 0 };
+  guint        at;
+
+  if (!g_array_binary_search (rows, &wanted, compare_inherited, &at))
+    return FALSE;
+  while (at > 0 && compare_inherited (&g_array_index (rows, InheritedRow, at - 1), &wanted) == 0)
+    at--;
+  for (; at < rows->len && compare_inherited (&g_array_index (rows, InheritedRow, at), &wanted) == 0; at++)
+    if (try_id (search, g_array_index (rows, InheritedRow, at).chunk))
+      return TRUE;
+  return FALSE;
+}
+
+/* With the row that names it lost: what has this number in an older version of the report, or in one that is not known any
+ * more. The seed of its checksum tells whether it is shared. */
+static gboolean
+try_older (Search *search)
+{
+  const CauReportInfo *info = search->info;
+  GArray              *chunks = search->salvage->chunks;
+
+  for (guint i = lower_bound (chunks, info->report << NUMBER_BITS); i < chunks->len && search->n_tries < TRIES_MAX; i++)
+    {
+      const ChunkRow      *row = &g_array_index (chunks, ChunkRow, i);
+      guint64              version = row->id >> NUMBER_BITS;
+      const CauReportInfo *owner;
+
+      if (version >= info->version)
+        return FALSE;
+      if ((row->id & NUMBER_MASK) != search->number)
+        continue;
+      owner = g_hash_table_lookup (search->salvage->by_id, &version);
+      if ((owner == NULL || owner->report == info->report) && try_row (search, row))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+CauChunkState
+cau_salvage_read_chunk (CauSalvage *self, const CauReportInfo *info, guint64 number, guint8 *raw, gsize length,
+                        CauStoredChunk **chunk)
+{
+  Search search = { self, info, number, raw, length, NULL, NULL, 0 };
+
+  *chunk = NULL;
+  if (try_id (&search, (info->version << NUMBER_BITS) + number) || try_inherited (&search) || try_older (&search))
+    {
+      g_clear_pointer (&search.doubtful, cau_stored_chunk_free);
+      *chunk = search.found;
+      return CAU_CHUNK_GOOD;
+    }
+  *chunk = search.doubtful;
+  if (search.doubtful == NULL || !cau_codec_decode (info->seed, search.doubtful, raw, length, NULL))
+    return CAU_CHUNK_LOST;
+  return CAU_CHUNK_DOUBTFUL;
+}
