@@ -98,7 +98,7 @@ cau_sqlite_list_orchestrators (CauBackend *backend, const CauGuid *after, guint 
   g_auto (CauLease) lease = { 0 };
   g_autoptr (CauStmt) stmt = NULL;
   g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (CauOrchestratorInfo));
-  const CauGuid *start = after != NULL ? after : &none;
+  const CauGuid *start = after != NULL ? after : &none, *last = after;
 
   if (!cau_lease_take (&lease, backend, error))
     return NULL;
@@ -119,7 +119,15 @@ cau_sqlite_list_orchestrators (CauBackend *backend, const CauGuid *after, guint 
         return g_steal_pointer (&list);
       if (!cau_row_get_orchestrator (stmt, &info, error))
         return NULL;
+      if (last != NULL && memcmp (info.guid.bytes, last->bytes, sizeof last->bytes) <= 0)
+        {
+          /* Who goes on after it would not come to an end. */
+          g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                       "the index of GUIDs is damaged: it has no order");
+          return NULL;
+        }
       g_array_append_val (list, info);
+      last = &g_array_index (list, CauOrchestratorInfo, list->len - 1).guid;
     }
 }
 

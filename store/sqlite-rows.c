@@ -104,6 +104,16 @@ is_sound (const CauReportInfo *info)
          && (info->orchestrator == 0 || cau_report_name_validate (info->name, NULL));
 }
 
+/* What its checksum does not cover must at least be possible. */
+static gboolean
+is_possible (CauStmt *stmt, const CauOrchestratorInfo *info)
+{
+  const CauAttributes *a = &info->attributes;
+
+  return sqlite3_column_int64 (stmt, 3) == (a->mode & 07777) && sqlite3_column_int64 (stmt, 4) == a->uid
+         && sqlite3_column_int64 (stmt, 5) == a->gid && sqlite3_column_int64 (stmt, 2) >= 0;
+}
+
 gboolean
 cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **error)
 {
@@ -113,8 +123,8 @@ cau_row_get_orchestrator (CauStmt *stmt, CauOrchestratorInfo *info, GError **err
     memcpy (info->guid.bytes, sqlite3_column_blob (stmt, 1), sizeof info->guid.bytes);
   info->n_reports = column_u64 (stmt, 2);
   get_attributes (stmt, 3, &info->attributes);
-  info->attributes.mode &= 07777;
-  if (info->id > CAU_ORCHESTRATOR_MAX || !cau_row_check_orchestrator (info, sqlite3_column_int64 (stmt, 9)))
+  if (info->id > CAU_ORCHESTRATOR_MAX || !cau_row_check_orchestrator (info, sqlite3_column_int64 (stmt, 9))
+      || !is_possible (stmt, info))
     return set_damaged (stmt, "orchestrator", info->id, error);
   return TRUE;
 }
@@ -193,18 +203,25 @@ put_version (CauDb *db, const char *sql, const CauReportInfo *info, GError **err
                      version_checksum (info));
 }
 
+/* No checksum covers last_version. An id that is given out again would take chunks that others still share. */
+#define NEXT_VERSION \
+  "UPDATE orchestrators SET last_version = last_version + 1" \
+  " WHERE id = 0 AND last_version < 1099511627775 AND last_version >= (SELECT coalesce(max(id), 0) FROM versions)" \
+  "  AND last_version >= (SELECT coalesce(max(id), 0) / 8388608 FROM chunks)" \
+  " RETURNING last_version"
+
 gboolean
 cau_row_next_version (CauDb *db, guint64 *version, GError **error)
 {
-  g_autoptr (CauStmt) stmt = cau_db_bind (
-    db, error, "UPDATE orchestrators SET last_version = last_version + 1 WHERE id = 0 RETURNING last_version", "");
+  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, NEXT_VERSION, "");
   gboolean done;
 
   if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
     return FALSE;
   if (done)
     {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT, "%s is damaged: the record of the store is missing",
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "%s is damaged: the record of the store is missing, or wrong about the last version",
                    sqlite3_db_filename (cau_db_get_handle (db), "main"));
       return FALSE;
     }

@@ -3,6 +3,7 @@
 #include "store-child.h"
 #include "store-damage.h"
 
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,6 +281,121 @@ damaged_log_ends_before_the_damage (void **state)
     }
 }
 
+/* ---- what a list goes on from ---- */
+
+/* Where in @bytes @text stands in a page that begins with @type. */
+static gsize
+find_in_pages (GBytes *bytes, const char *text, guint8 type)
+{
+  gsize         size;
+  const guint8 *data = g_bytes_get_data (bytes, &size), *at = data;
+
+  while ((at = memmem (at, size - (gsize) (at - data), text, strlen (text))) != NULL)
+    {
+      if (data[(gsize) (at - data) / PAGE * PAGE] == type)
+        return (gsize) (at - data);
+      at++;
+    }
+  fail_msg ("%s is not there", text);
+  return 0;
+}
+
+/* Lists are read 256 at a time. The last name of such a page, which the next goes on after, leads back to the first. */
+static void
+damaged_name_at_the_end_of_a_page_ends_the_list (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauReportIds) ids = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+  g_autoptr (GBytes) damaged = NULL;
+  guint n = 0;
+
+  for (guint i = 0; i < 300; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("report-%05u", i);
+
+      fixture_save_text (f->store, f->id, name, "x");
+    }
+  fixture_close (f);
+  bytes = damage_read_file (f->path);
+  damaged = damage_flip (bytes, find_in_pages (bytes, "report-00255", 0x0a) + strlen ("report-00"), '2' ^ '/');
+  damage_replace_store (f, damaged);
+  f->store = fixture_open (f, CAU_STORE_OPEN_READ_ONLY);
+  ids = cau_store_get_report_ids (f->store, f->id, NULL, &error);
+  while (cau_report_ids_next (ids, &error) != NULL)
+    assert_true (n++ < 600);
+  assert_failed (FALSE, &error, CAU_STORE_ERROR_CORRUPT);
+  assert_true (n >= 256);
+}
+
+/* ---- records that no checksum covers as a whole ---- */
+
+static void
+change_root (StoreFixture *f, const char *assignment)
+{
+  g_autofree char *statement = g_strdup_printf ("UPDATE orchestrators SET %s;", assignment);
+  sqlite3         *db;
+
+  fixture_close (f);
+  assert_int_equal (sqlite3_open (f->path, &db), SQLITE_OK);
+  assert_int_equal (sqlite3_exec (db, statement, NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close (db);
+  f->store = fixture_open (f, 0);
+}
+
+/* Its first version's chunk is still in use, its id would be given out again. */
+static void
+wrong_last_version_overwrites_nothing (void **state)
+{
+  static const char *const wrong[] = { "last_version = 0 WHERE id = 0", "last_version = 1 << 40 WHERE id = 0" };
+  StoreFixture            *f = *state;
+
+  g_autoptr (GBytes) bytes = fixture_dense_bytes (1, STORED_CHUNK);
+  g_autoptr (CauUpload) appended = NULL;
+  g_autoptr (GBytes) expected = NULL;
+
+  fixture_save (f->store, f->id, "a", bytes);
+  appended = fixture_begin (f->store, f->id, "a", 0);
+  fixture_append_text (appended, "more");
+  fixture_commit (appended);
+  g_clear_pointer (&appended, cau_upload_unref);
+  expected = fixture_load (f->store, f->id, "a");
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CauUpload) upload = NULL;
+
+      change_root (f, wrong[i]);
+      upload = fixture_begin (f->store, f->id, "b", CAU_UPLOAD_TRUNCATE);
+      fixture_write_text (upload, 0, "text");
+      assert_failed (cau_upload_commit (upload, NULL, &error), &error, CAU_STORE_ERROR_CORRUPT);
+      g_clear_pointer (&upload, cau_upload_unref);
+      fixture_reopen (f, 0);
+      fixture_assert_report (f->store, f->id, "a", expected);
+    }
+}
+
+/* A mode is permissions only: what else a damaged one says would change the kind of file that a mount shows. */
+static void
+impossible_orchestrator_is_damaged (void **state)
+{
+  static const char *const wrong[] = { "mode = 40960", "uid = 1 << 40", "gid = -1", "n_reports = -5" };
+  StoreFixture            *f = *state;
+
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_autofree char *change = g_strconcat (wrong[i], " WHERE id > 0", NULL);
+      g_autoptr (GError) error = NULL;
+      CauOrchestratorInfo info;
+
+      change_root (f, change);
+      assert_failed (cau_store_find_orchestrator (f->store, &f->guid, &info, &error), &error, CAU_STORE_ERROR_CORRUPT);
+      change_root (f, "mode = 0, uid = 0, gid = 0, n_reports = 0");
+      assert_done (cau_store_find_orchestrator (f->store, &f->guid, &info, &error), &error);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -291,6 +407,9 @@ main (int argc, char **argv)
     STORE_TEST (lost_pages_make_no_false_report),
     STORE_TEST (writing_to_a_damaged_store_makes_no_false_report),
     STORE_TEST (damaged_log_ends_before_the_damage),
+    STORE_TEST (damaged_name_at_the_end_of_a_page_ends_the_list),
+    STORE_TEST (wrong_last_version_overwrites_nothing),
+    STORE_TEST (impossible_orchestrator_is_damaged),
   };
   /* clang-format on */
 
