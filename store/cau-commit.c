@@ -170,6 +170,8 @@ cau_upload_rebase (gpointer upload, gpointer store)
           submit_commit (self);
           return;
         }
+      /* It has the upload's share, and the upload may be gone once the commit is finished. */
+      g_clear_pointer (&staging, cau_staging_free);
     }
   cau_upload_die (self, error);
   finish_commit (self, error);
