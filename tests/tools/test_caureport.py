@@ -131,9 +131,10 @@ class FindingTheStore(StoreTest):
             self.refuse(UNAVAILABLE, "newer", *words)
 
     def test_a_store_of_somebody_else(self):
+        nobody = self.as_nobody()
         os.chmod(self.store, 0)
-        self.refuse(UNAVAILABLE, "store.db", "ls", **self.as_nobody())
-        self.refuse(UNAVAILABLE, "store.db", "rm", GUID, NAME, **self.as_nobody())
+        self.refuse(UNAVAILABLE, "store.db", "ls", **nobody)
+        self.refuse(UNAVAILABLE, "store.db", "rm", GUID, NAME, **nobody)
 
     def test_a_store_that_may_only_be_read(self):
         os.chmod(self.store, 0o644)

@@ -281,54 +281,6 @@ damaged_log_ends_before_the_damage (void **state)
     }
 }
 
-/* ---- what a list goes on from ---- */
-
-/* Where in @bytes @text stands in a page that begins with @type. */
-static gsize
-find_in_pages (GBytes *bytes, const char *text, guint8 type)
-{
-  gsize         size;
-  const guint8 *data = g_bytes_get_data (bytes, &size), *at = data;
-
-  while ((at = memmem (at, size - (gsize) (at - data), text, strlen (text))) != NULL)
-    {
-      if (data[(gsize) (at - data) / PAGE * PAGE] == type)
-        return (gsize) (at - data);
-      at++;
-    }
-  fail_msg ("%s is not there", text);
-  return 0;
-}
-
-/* Lists are read 256 at a time. The last name of such a page, which the next goes on after, leads back to the first. */
-static void
-damaged_name_at_the_end_of_a_page_ends_the_list (void **state)
-{
-  StoreFixture *f = *state;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (CauReportIds) ids = NULL;
-  g_autoptr (GBytes) bytes = NULL;
-  g_autoptr (GBytes) damaged = NULL;
-  guint n = 0;
-
-  for (guint i = 0; i < 300; i++)
-    {
-      g_autofree char *name = g_strdup_printf ("report-%05u", i);
-
-      fixture_save_text (f->store, f->id, name, "x");
-    }
-  fixture_close (f);
-  bytes = damage_read_file (f->path);
-  damaged = damage_flip (bytes, find_in_pages (bytes, "report-00255", 0x0a) + strlen ("report-00"), '2' ^ '/');
-  damage_replace_store (f, damaged);
-  f->store = fixture_open (f, CAU_STORE_OPEN_READ_ONLY);
-  ids = cau_store_get_report_ids (f->store, f->id, NULL, &error);
-  while (cau_report_ids_next (ids, &error) != NULL)
-    assert_true (n++ < 600);
-  assert_failed (FALSE, &error, CAU_STORE_ERROR_CORRUPT);
-  assert_true (n >= 256);
-}
-
 /* ---- records that no checksum covers as a whole ---- */
 
 static void
@@ -407,7 +359,6 @@ main (int argc, char **argv)
     STORE_TEST (lost_pages_make_no_false_report),
     STORE_TEST (writing_to_a_damaged_store_makes_no_false_report),
     STORE_TEST (damaged_log_ends_before_the_damage),
-    STORE_TEST (damaged_name_at_the_end_of_a_page_ends_the_list),
     STORE_TEST (wrong_last_version_overwrites_nothing),
     STORE_TEST (impossible_orchestrator_is_damaged),
   };
