@@ -263,6 +263,24 @@ check_format (CauDb *db, CauDbMode mode, gint64 format, GError **error)
   return FALSE;
 }
 
+/* Another program may have given the file another journal, in which readers and writers wait for each other. The file tells
+ * which, so for a store as we leave it there is nothing to do. */
+static gboolean
+use_wal (CauDb *db, GError **error)
+{
+  sqlite3      *handle = cau_db_get_handle (db);
+  sqlite3_stmt *stmt = NULL;
+  gboolean      is_wal = FALSE;
+
+  if (sqlite3_prepare_v2 (handle, "PRAGMA journal_mode=WAL", -1, &stmt, NULL) == SQLITE_OK
+      && sqlite3_step (stmt) == SQLITE_ROW)
+    is_wal = g_strcmp0 ((const char *) sqlite3_column_text (stmt, 0), "wal") == 0;
+  if (!is_wal)
+    cau_db_set_error (db, error);
+  sqlite3_finalize (stmt);
+  return is_wal;
+}
+
 gboolean
 cau_schema_check (CauDb *db, CauDbMode mode, GError **error)
 {
@@ -281,5 +299,6 @@ cau_schema_check (CauDb *db, CauDbMode mode, GError **error)
                    sqlite3_db_filename (cau_db_get_handle (db), "main"));
       return FALSE;
     }
-  return check_format (db, mode, format, error) && check_schema (db, error);
+  return check_format (db, mode, format, error) && check_schema (db, error)
+         && (mode == CAU_DB_READ_ONLY || use_wal (db, error));
 }

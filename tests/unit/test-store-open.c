@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store-fixture.h"
 
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -370,6 +371,36 @@ store_file_is_not_for_everyone_to_write (void **state)
   assert_int_equal (status.st_mode & S_IWOTH, 0);
 }
 
+/* The 19th byte of the file is 2 in WAL mode, 1 else: sqlite.org/fileformat2.html, "The Database Header". */
+static int
+journal_of (const char *path)
+{
+  g_autofree char *data = NULL;
+
+  assert_true (g_file_get_contents (path, &data, NULL, NULL));
+  return data[18];
+}
+
+static void
+store_that_was_given_another_journal_gets_its_own_back (void **state)
+{
+  StoreFixture *f = *state;
+  sqlite3      *db = NULL;
+
+  fixture_save_text (f->store, f->id, "a", "text");
+  fixture_close (f);
+  assert_int_equal (sqlite3_open (f->path, &db), SQLITE_OK);
+  assert_int_equal (sqlite3_exec (db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal (sqlite3_close (db), SQLITE_OK);
+  assert_int_equal (journal_of (f->path), 1);
+
+  f->store = fixture_open (f, CAU_STORE_OPEN_READ_ONLY);
+  fixture_assert_text (f->store, f->id, "a", "text");
+  fixture_reopen (f, 0);
+  assert_int_equal (journal_of (f->path), 2);
+  fixture_assert_text (f->store, f->id, "a", "text");
+}
+
 int
 main (void)
 {
@@ -399,6 +430,7 @@ main (void)
     STORE_TEST (sync_and_collect_of_an_idle_store_do_nothing),
     STORE_TEST (collect_takes_what_nobody_can_reach),
     STORE_TEST (store_file_is_not_for_everyone_to_write),
+    STORE_TEST (store_that_was_given_another_journal_gets_its_own_back),
   };
 
   return cmocka_run_group_tests_name ("store-open", tests, NULL, NULL);
