@@ -9,6 +9,7 @@ import amount
 import client
 import contents
 import harness
+import journal
 import workload
 from harness import CAUREPORT, read_file, wait_until, write_file
 
@@ -156,6 +157,86 @@ class Survivors(KillTest):
         start = [os.stat(each.journal.path).st_size for each in survivors]
         wait_until(lambda: all(os.stat(each.journal.path).st_size > size + 2_000
                                for each, size in zip(survivors, start)), "the surviving mount goes on")
+
+
+class Checker(unittest.TestCase):
+    """The check itself finds what it is there for."""
+
+    OWN = "0/c1-0"
+
+    def operation(self, op, place, begin, identity="", to="", result=0, number=1):
+        return journal.Operation(number, op, place, to, identity, begin, begin + 1, result)
+
+    def check(self, before, found, operations, logs=None):
+        journal.check_round(before, found, logs or {}, {1: operations})
+
+    def refuse(self, *arguments):
+        with self.assertRaises(AssertionError):
+            self.check(*arguments)
+
+    def test_a_save_that_is_lost(self):
+        save = self.operation("save", self.OWN, 1, "new")
+        self.check({self.OWN: "old"}, {self.OWN: "new"}, [save])
+        self.refuse({self.OWN: "old"}, {self.OWN: "old"}, [save])
+        self.refuse({self.OWN: "old"}, {}, [save])
+        self.refuse({}, {self.OWN: "other"}, [save])
+
+    def test_a_save_in_hand_is_there_or_not(self):
+        save = self.operation("save", self.OWN, 1, "new", result=None)
+        self.check({self.OWN: "old"}, {self.OWN: "new"}, [save])
+        self.check({self.OWN: "old"}, {self.OWN: "old"}, [save])
+        self.refuse({self.OWN: "old"}, {}, [save])
+
+    def test_half_of_a_rename_or_an_exchange(self):
+        rename = self.operation("rename", self.OWN, 1, to="1/c1-0", result=None)
+        self.check({self.OWN: "a", "1/c1-0": "b"}, {self.OWN: "a", "1/c1-0": "b"}, [rename])
+        self.check({self.OWN: "a", "1/c1-0": "b"}, {"1/c1-0": "a"}, [rename])
+        self.refuse({self.OWN: "a", "1/c1-0": "b"}, {self.OWN: "a"}, [rename])
+        self.refuse({self.OWN: "a", "1/c1-0": "b"}, {self.OWN: "a", "1/c1-0": "a"}, [rename])
+        exchange = self.operation("exchange", self.OWN, 1, to="1/c1-0", result=None)
+        self.check({self.OWN: "a", "1/c1-0": "b"}, {self.OWN: "b", "1/c1-0": "a"}, [exchange])
+        self.refuse({self.OWN: "a", "1/c1-0": "b"}, {self.OWN: "b", "1/c1-0": "b"}, [exchange])
+
+    def test_a_removed_report_that_is_back(self):
+        self.refuse({self.OWN: "a"}, {self.OWN: "a"}, [self.operation("remove", self.OWN, 1)])
+
+    def test_a_shared_place_that_went_back_in_time(self):
+        place = client.REGISTERS[0]
+        first, second = self.operation("save", place, 1, "first"), self.operation("save", place, 3, "second")
+        during = self.operation("save", place, 3.5, "during")
+        remove = self.operation("remove", place, 3.5)
+        self.check({}, {place: "second"}, [first, second])
+        self.check({}, {place: "second"}, [first, second, during])
+        self.check({}, {}, [first, second, remove])
+        self.refuse({}, {place: "first"}, [first, second])
+        self.refuse({}, {}, [first, second])
+        self.refuse({}, {place: "nobody's"}, [first, second])
+        self.refuse({}, {place: "first"}, [first, remove])
+        self.refuse({place: "old"}, {place: "old"}, [first])
+
+    def test_a_moved_report_that_is_lost_or_doubled(self):
+        before = {client.RING[0]: "a", client.RING[2]: "b"}
+        self.check(before, {client.RING[5]: "b", client.RING[0]: "a"}, [])
+        self.refuse(before, {client.RING[0]: "a"}, [])
+        self.refuse(before, {client.RING[0]: "a", client.RING[1]: "a", client.RING[2]: "b"}, [])
+
+    def test_a_line_that_is_lost_doubled_or_out_of_order(self):
+        place = client.LOGS[0]
+        lines = [self.operation("append", place, n, f"line{n}") for n in (1, 3)]
+        self.check({}, {}, lines, {place: ["line1", "line3"]})
+        for wrong in (["line1"], ["line1", "line3", "line3"], ["line3", "line1"], ["line1", "line3", "foreign"]):
+            self.refuse({}, {}, lines, {place: wrong})
+
+    def test_reports_that_are_not_whole(self):
+        data = contents.make("c1-0-1", 5_000)
+        self.assertEqual(contents.identify(data), "c1-0-1")
+        other = contents.make("c1-0-2", 5_000)
+        for wrong in (b"", data[:-1], data + b"x", data[:2_000] + other[2_000:], bytes(5_000),
+                      data[:3_000] + bytes(100) + data[3_100:]):
+            with self.assertRaises(ValueError):
+                contents.identify(wrong)
+        with self.assertRaises(ValueError):
+            contents.identify_lines(contents.make_line("one") + contents.make_line("two")[:-2] + b"\n")
 
 
 if __name__ == "__main__":
