@@ -189,6 +189,14 @@ take_staged (CauStaging *self)
   return TRUE;
 }
 
+static gint
+compare_chunks (gconstpointer a, gconstpointer b)
+{
+  guint64 x = (*(const CauStoredChunk *const *) a)->number, y = (*(const CauStoredChunk *const *) b)->number;
+
+  return x < y ? -1 : x > y;
+}
+
 /* Hands all encoded chunks to the backend; forgets first what it has from chunk @keep on. */
 static void
 send_encoded (CauStaging *self, guint64 keep)
@@ -219,6 +227,9 @@ send_encoded (CauStaging *self, guint64 keep)
       g_ptr_array_add (op->chunks, chunk);
       self->staged_to = MAX (self->staged_to, ((CauStoredChunk *) chunk)->number + 1);
     }
+  /* Rows that come in the order of their keys fill the pages of a tree; in the order of a hash they leave half of each
+   * empty. */
+  g_ptr_array_sort (op->chunks, compare_chunks);
 
   g_mutex_lock (&self->lock);
   g_queue_push_tail (&self->sending, op);
