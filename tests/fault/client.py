@@ -4,9 +4,9 @@
 
 usage: client.py ROOT JOURNAL NUMBER SEED
 
-It obeys lines on its standard input: a JSON object {"round": N, "places": {PLACE: ID}} lets it work, "stop" ends that,
-the end of the input ends the client. "stopped N" says that it has stopped, after N operations, because it was told to or because
-the mount is dead; "failed TEXT" that it met what no client should.
+It obeys lines on its standard input: a JSON object {"round": N, "places": {PLACE: ID}} lets it work, "stop" ends
+that, the end of the input ends the client. "stopped N" says that it has stopped, after N operations, because it was
+told to or because the mount is dead; "failed TEXT" that it met what no client should.
 
 A place is FOLDER/NAME, where the folder is a digit. Places are
 

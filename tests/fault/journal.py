@@ -95,7 +95,8 @@ def check_own(number, before, found, operations):
 def check_register(place, before, found, operations):
     """What is found was written, and nothing that succeeded began after that had ended."""
     here = [operation for operation in operations if operation.place == place]
-    first = Operation(-1, "save" if place in before else "remove", place, "", before.get(place, ""), -math.inf, -math.inf, 0)
+    first = Operation(-1, "save" if place in before else "remove", place, "", before.get(place, ""),
+                      -math.inf, -math.inf, 0)
     causes = [operation for operation in [first, *here] if operation.may_have_happened()
               and (operation.op == "save" and operation.id == found.get(place)
                    or operation.op == "remove" and place not in found)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wall clock is set back and forth by years under a daemon: times are those of the clock, and nothing waits for it."""
+"""The wall clock is set back and forth by years under a daemon: times are the clock's, and nothing waits for it."""
 import mmap
 import os
 import struct
@@ -78,7 +78,7 @@ class Steps(harness.ReportTest):
         self.assertEqual(read_file(self.path()), b"".join(b"%12d" % step for step in STEPS))
 
     def test_what_waits_for_a_time_does_not_wait_for_the_wall_clock(self):
-        """The kernel's caches, the settling of a file that was closed empty, what a killed writer leaves, the collector."""
+        """The kernel's caches, the settling of a file that was closed empty, what a killed writer leaves."""
         begin = time.monotonic()
         for step in STEPS:
             for offset in (step, -step):
@@ -87,8 +87,8 @@ class Steps(harness.ReportTest):
                 self.clock.set(step)
                 self.assertEqual(os.stat(self.path("empty")).st_size, 0)
                 os.unlink(self.path("empty"))
-            child = self.child("fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT); os.write(fd, bytes(3_000_000)); say(); hear()\n",
-                               self.path("killed"))
+            child = self.child("fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\n"
+                               "os.write(fd, bytes(3_000_000)); say(); hear()\n", self.path("killed"))
             child.expect()
             self.clock.set(-step)
             child.kill()

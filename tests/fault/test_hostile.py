@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Callers that ask for too much: sizes, names, handles, uploads that nobody finishes, folders that go, memory that is taken away."""
+"""Callers that ask for too much: sizes, names, handles, uploads that nobody finishes, folders that go."""
 import contextlib
 import errno
 import itertools
@@ -14,8 +14,8 @@ import unittest
 import amount
 import harness
 import workload
-from harness import CHUNK, FALLOC_FL_KEEP_SIZE, GUID, exists, fallocate, needs_root, random_bytes, read_file, wait_until, \
-    write_file
+from harness import (CHUNK, FALLOC_FL_KEEP_SIZE, exists, fallocate, needs_root, random_bytes, read_file, wait_until,
+                     write_file)
 
 MIB = 1 << 20
 LARGEST_REPORT = 1 << 40
@@ -169,15 +169,16 @@ class Names(HostileTest):
                         self.check(name)
 
     def test_names_that_programs_stumble_over(self):
-        for name in (b"-rf", b"--help", b" ", b"a ", b" a", b"a.", b"..a", b"...", b"~", b"*", b"$(reboot)", b"a\\b", b"'\"`",
-                     b"con", b"NUL", b"a:b", b"%s%n", "\u202egnp.exe".encode(), "\ufeff".encode(), "\U0010ffff".encode(),
-                     "\u00e9".encode(), "e\u0301".encode(), b"x" * 254, b"x" * 255, "\u20ac".encode() * 85):
+        for name in (b"-rf", b"--help", b" ", b"a ", b" a", b"a.", b"..a", b"...", b"~", b"*", b"$(reboot)", b"a\\b",
+                     b"'\"`", b"con", b"NUL", b"a:b", b"%s%n", "\u202egnp.exe".encode(), "\ufeff".encode(),
+                     "\U0010ffff".encode(), "\u00e9".encode(), "e\u0301".encode(), b"x" * 254, b"x" * 255,
+                     "\u20ac".encode() * 85):
             with self.subTest(name=name):
                 self.check(name)
 
     def test_names_that_are_no_utf8(self):
-        for name in (b"\xc0\xaf", b"\xe2\x82", b"a\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80", b"\xff\xfe",
-                     "\u0085".encode(), b"x" * 256, "\u20ac".encode() * 86):
+        for name in (b"\xc0\xaf", b"\xe2\x82", b"a\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80",
+                     b"\xff\xfe", "\u0085".encode(), b"x" * 256, "\u20ac".encode() * 86):
             with self.subTest(name=name):
                 self.check(name)
 
@@ -215,7 +216,7 @@ class Handles(HostileTest):
             self.close(fd)
         for number in range(self.WRITERS):
             self.assertEqual(read_file(self.path(f"w{number}")), b"writer %d" % number)
-        amount.tell(f"{self.READERS} readers and {self.WRITERS} writers at once took {used / MIB:.0f} MiB of the daemon")
+        amount.tell(f"{self.READERS} readers and {self.WRITERS} writers at once: {used / MIB:.0f} MiB of the daemon")
 
 
 class Abandoned(HostileTest):
@@ -252,7 +253,8 @@ class Abandoned(HostileTest):
             memory.append(self.memory())
         self.assert_works()
         self.assertLess(self.store_bytes(), 32 * MIB)
-        amount.tell(f"{self.ROUNDS} x {self.N} abandoned uploads: {', '.join(f'{n / MIB:.1f}' for n in memory)} MiB after each")
+        amount.tell(f"{self.ROUNDS} x {self.N} abandoned uploads, the daemon's MiB after each: "
+                    f"{', '.join(f'{n / MIB:.1f}' for n in memory)}")
         # It goes up and down with when the last of them went; it must not go up for good.
         self.assertLess(min(memory[-3:]) - memory[0], 8 * MIB)
 
@@ -329,7 +331,8 @@ class LazyUnmount(HostileTest):
         data = random_bytes(3 * CHUNK, 1)
         write_file(self.path("old"), data)
         reader = self.open(self.path("old"))
-        closed, synced, changed = (self.open(self.path(name), os.O_RDWR | os.O_CREAT) for name in ("new", "synced", "old"))
+        closed, synced, changed = (self.open(self.path(name), os.O_RDWR | os.O_CREAT)
+                                   for name in ("new", "synced", "old"))
         os.write(closed, b"written before")
         self.run_program("fusermount3", "-u", "-z", self.root)
         self.assertEqual(os.listdir(self.root), [])
@@ -378,7 +381,8 @@ class Forgets(workload.WorkTest):
         for each in clients:
             each.wait_stopped()
         self.check_work(clients, found)
-        amount.tell(f"{storms} times the kernel dropped its caches in {seconds:g} s, {self.counts['saves']} saves checked")
+        amount.tell(f"{storms} times the kernel dropped its caches in {seconds:g} s, "
+                    f"{self.counts['saves']} saves checked")
         self.assertGreater(self.counts["saves"], 20)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""caufs is killed again and again while clients work; what they wrote down outside of the mount says what must be there."""
+"""caufs is killed again and again while clients work; what they wrote down outside of the mount says what is right."""
 import os
 import subprocess
 import time
@@ -53,12 +53,12 @@ class Kill(KillTest):
             self.mount = self.start(path=self.mnt)
             found = self.check_work(clients, found)
         self.check_space_returns()
-        amount.tell(f"{rounds} kills while clients worked ({self.said('aimed')}), {self.counts['starts']} more at a start, "
+        amount.tell(f"{rounds} kills while clients worked ({self.aims()}), {self.counts['starts']} more at a start, "
                     f"{self.counts['saves']} saves checked, {self.counts['in hand']} operations in hand, "
                     f"{self.counts['names']} names read, 0 losses")
 
-    def said(self, prefix):
-        return ", ".join(f"{key.split(': ')[1]} {n}" for key, n in sorted(self.counts.items()) if key.startswith(prefix))
+    def aims(self):
+        return ", ".join(f"{key[7:]} {n}" for key, n in sorted(self.counts.items()) if key.startswith("aimed: "))
 
     # ---- when ----
 
@@ -124,8 +124,9 @@ class Survivors(KillTest):
             found = self.check_work(clients, found)
             doomed = self.start(path=other)
             self.assertEqual(workload.look_around(other)[0], found)
-        amount.tell(f"{rounds} kills of one mount of two, {self.counts['puts']} of caureport put, {self.counts['put']} puts "
-                    f"that ended, {self.counts['saves']} saves checked, {self.counts['in hand']} operations in hand, 0 losses")
+        amount.tell(f"{rounds} kills of one mount of two, {self.counts['puts']} of caureport put, {self.counts['put']} "
+                    f"puts that ended, {self.counts['saves']} saves checked, {self.counts['in hand']} operations in "
+                    f"hand, 0 losses")
 
     def put_and_kill(self, number):
         """caureport put, ended by itself or by us: whole or absent."""

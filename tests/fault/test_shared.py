@@ -186,8 +186,9 @@ class Mixed(workload.WorkTest):
             self.assertEqual(there, found)
             self.counts["lines"] += sum(len(lines) for lines in logs.values())
             rounds += 1
-        amount.tell(f"{seconds:g} s of mixed load by two mounts and the tool in {rounds} rounds: {self.counts['saves']} saves "
-                    f"checked, {self.counts['lines']} lines appended, {self.counts['tool']} calls of the tool, 0 lost")
+        amount.tell(f"{seconds:g} s of mixed load by two mounts and the tool in {rounds} rounds: "
+                    f"{self.counts['saves']} saves checked, {self.counts['lines']} lines appended, "
+                    f"{self.counts['tool']} calls of the tool, 0 lost")
 
     def use_the_tool(self, number, end):
         """Puts, gets, removes and collects beside the clients, on names of its own."""
