@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* The power fails: at any moment of a mixed load the disk has what was synced, and of the rest some or nothing. The store
+ * opens there, and has all that was reported done. */
+#include "../unit/store-fixture.h"
+
+#include "disk-log.h"
+#include "fault-vfs.h"
+#include "store-check.h"
+#include "store-load.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* Cuts tried of one load, and operations in it. */
+#define CUTS_OF_LOAD 100
+#define STEPS_OF_LOAD 60
+
+/* Disks for each cut after which something is not sure. */
+#define IMAGES_OF_CUT 3
+
+typedef struct
+{
+  guint images;
+  guint cuts;
+  guint losses;
+  guint loads;
+  guint operations;
+  char *first_loss; /* owned: what was lost first */
+} Figures;
+
+/* A load, what it did to the disk, and a folder for what the disk may have. */
+typedef struct
+{
+  StoreLoad *load;
+  DiskLog   *log;
+  guint      made; /* from here on the store is there */
+  char      *dir;
+  char      *image;
+  GRand     *rand;
+} Run;
+
+static guint
+now (gpointer log)
+{
+  return disk_log_get_length (log);
+}
+
+static void
+run_begin (Run *self, guint32 seed)
+{
+  g_autoptr (GError) error = NULL;
+
+  self->load = store_load_new (seed);
+  self->log = disk_log_start (self->load->path);
+  self->load->now = now;
+  self->load->user_data = self->log;
+  self->dir = store_load_make_folder ();
+  self->image = g_build_filename (self->dir, "image.cau", NULL);
+  self->rand = g_rand_new_with_seed (seed + 1);
+  assert_done (store_load_open (self->load, CAU_STORE_OPEN_CREATE, &error), &error);
+  self->made = disk_log_get_length (self->log);
+}
+
+static void
+run_steps (Run *self, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    store_load_step (self->load);
+}
+
+static void
+run_stop (Run *self)
+{
+  store_load_close (self->load);
+  disk_log_stop (self->log);
+}
+
+static void
+run_clear (Run *self)
+{
+  store_load_remove_folder (self->dir);
+  disk_log_free (self->log);
+  store_load_free (self->load);
+  g_rand_free (self->rand);
+  g_free (self->image);
+  g_free (self->dir);
+}
+
+/* ---- cuts ---- */
+
+/* What the store must have when the power fails before the event @cut, and in @maybe what it may have beside. */
+static StoreModel *
+model_at (const Run *self, guint cut, GPtrArray *maybe)
+{
+  StoreModel *model = store_model_new ();
+
+  for (guint i = 0; i < self->load->changes->len; i++)
+    {
+      StoreChange *change = g_ptr_array_index (self->load->changes, i);
+
+      if (change->end <= cut)
+        store_model_apply (model, change);
+      else if (change->begin < cut)
+        g_ptr_array_add (maybe, change);
+    }
+  return model;
+}
+
+static void
+try_image (Run *self, Disk *disk, guint cut, DiskKeeps keeps, Figures *figures)
+{
+  g_autoptr (GPtrArray) maybe = g_ptr_array_new ();
+  g_autoptr (StoreModel) model = model_at (self, cut, maybe);
+  g_autofree char *loss = NULL;
+
+  disk_write_image (disk, keeps, self->rand, self->image);
+  loss = store_check (self->image, cut < self->made, model, maybe);
+  figures->images++;
+  if (loss == NULL)
+    return;
+  if (figures->losses++ == 0)
+    figures->first_loss = g_strdup_printf ("before event %u of %u, the disk having kept %u: %s", cut,
+                                           disk_log_get_length (self->log), keeps, loss);
+}
+
+static void
+try_cut (Run *self, Disk *disk, guint cut, Figures *figures)
+{
+  static const DiskKeeps others[] = { DISK_KEEPS_ALL, DISK_KEEPS_BYTES, DISK_KEEPS_SIZES };
+
+  disk_go_on (disk, cut);
+  try_image (self, disk, cut, DISK_KEEPS_NONE, figures);
+  if (disk_is_unsure (disk))
+    {
+      try_image (self, disk, cut, others[figures->cuts % G_N_ELEMENTS (others)], figures);
+      for (guint i = 2; i < IMAGES_OF_CUT; i++)
+        try_image (self, disk, cut, DISK_KEEPS_SOME, figures);
+    }
+  figures->cuts++;
+}
+
+/* Cuts between @from and the end, @n of them or all. */
+static void
+try_cuts (Run *self, guint from, guint n, Figures *figures)
+{
+  g_autoptr (Disk) disk = disk_new (self->log, G_MAXUINT);
+  guint left = disk_log_get_length (self->log) + 1 - from;
+
+  for (guint cut = from; n > 0 && left > 0; cut++, left--)
+    if ((guint) g_rand_int_range (self->rand, 0, (gint32) left) < n)
+      {
+        try_cut (self, disk, cut, figures);
+        n--;
+      }
+}
+
+static void
+figures_clear (Figures *self)
+{
+  g_free (self->first_loss);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Figures, figures_clear)
+
+static void
+tell (const char *what, const Figures *figures)
+{
+  print_message ("# %s: %u loads, %u cuts, %u disks, %u with losses%s%s\n", what, figures->loads, figures->cuts,
+                 figures->images, figures->losses, figures->losses > 0 ? "; the first: " : "",
+                 figures->losses > 0 ? figures->first_loss : "");
+}
+
+static void
+tell_counts (const DiskCounts *counts)
+{
+  print_message ("# on the disk: %u writes of %" G_GUINT64_FORMAT " bytes, %u syncs, %u of the WAL, %u truncations, %u"
+                 " times room taken, %u names made or removed\n",
+                 counts->writes, counts->bytes, counts->syncs, counts->wal_syncs, counts->truncations, counts->grown,
+                 counts->names);
+}
+
+static void
+assert_no_loss (const Figures *figures, guint32 seed)
+{
+  if (figures->losses > 0)
+    fail_msg ("seed %u: %s", seed, figures->first_loss);
+}
+
+/* ---- tests ---- */
+
+static void
+nothing_is_lost_with_the_power (void **state)
+{
+  guint      wanted = fixture_rounds (2000);
+  guint32    seed = fixture_seed ();
+  DiskCounts counts = { 0 };
+  g_auto (Figures) figures = { 0 };
+
+  for (; figures.cuts < wanted && figures.losses == 0; figures.loads++)
+    {
+      Run              run = { 0 };
+      g_autofree char *did = NULL;
+
+      run_begin (&run, seed + 2 * figures.loads);
+      run_steps (&run, STEPS_OF_LOAD);
+      run_stop (&run);
+      try_cuts (&run, 0, MIN (CUTS_OF_LOAD, wanted - figures.cuts), &figures);
+      disk_log_count (run.log, &counts);
+      did = store_load_describe (run.load);
+      print_message ("# load %u: %s\n", figures.loads, did);
+      run_clear (&run);
+    }
+  tell ("power", &figures);
+  tell_counts (&counts);
+  assert_no_loss (&figures, seed);
+}
+
+static goffset
+size_of (const char *path)
+{
+  struct stat st;
+
+  assert_int_equal (stat (path, &st), 0);
+  return st.st_size;
+}
+
+/* Large reports make the thread that copies the WAL work, and removing them makes the file smaller. */
+static void
+nothing_is_lost_while_the_file_shrinks (void **state)
+{
+  guint32 seed = fixture_seed ();
+  Run     run = { 0 };
+  g_auto (Figures) figures = { .loads = 1 };
+  DiskCounts counts = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) large = fixture_dense_bytes (seed, 14 << 20);
+  goffset grown;
+  guint   from;
+
+  run_begin (&run, seed);
+  assert_done (store_load_make (run.load, FIXTURE_GUID, &error), &error);
+  assert_done (store_load_save (run.load, FIXTURE_GUID "/a", large, &error), &error);
+  assert_done (store_load_save (run.load, FIXTURE_GUID "/b", large, &error), &error);
+  assert_done (store_load_save_group (run.load, FIXTURE_GUID, 4, &error), &error);
+  grown = size_of (run.load->path);
+  from = disk_log_get_length (run.log);
+  assert_done (store_load_remove (run.load, FIXTURE_GUID "/a", &error), &error);
+  assert_done (store_load_remove (run.load, FIXTURE_GUID "/b", &error), &error);
+  while (size_of (run.load->path) > grown / 4 * 3)
+    g_usleep (1000);
+  assert_done (store_load_save_group (run.load, FIXTURE_GUID, 4, &error), &error);
+  run_stop (&run);
+  try_cuts (&run, from, fixture_rounds (2000) / 100, &figures);
+  disk_log_count (run.log, &counts);
+  tell ("power while the file shrinks", &figures);
+  tell_counts (&counts);
+  assert_true (counts.truncations > 0);
+  run_clear (&run);
+  assert_no_loss (&figures, seed);
+}
+
+/* ---- that the checks can fail ---- */
+
+static void
+swallowed_syncs_are_found (void **state)
+{
+  guint32 seed = fixture_seed ();
+  Run     run = { 0 };
+  g_auto (Figures) figures = { .loads = 1 };
+
+  run_begin (&run, seed);
+  disk_log_set_lies (run.log, TRUE);
+  run_steps (&run, STEPS_OF_LOAD);
+  run_stop (&run);
+  try_cuts (&run, run.made, 50, &figures);
+  run_clear (&run);
+  tell ("syncs that do nothing", &figures);
+  assert_true (figures.losses > figures.images / 10);
+}
+
+static void
+synchronous_off_is_found (void **state)
+{
+  guint32    seed = fixture_seed ();
+  Run        run = { 0 };
+  DiskCounts counts = { 0 };
+  g_auto (Figures) figures = { .loads = 1 };
+
+  fault_vfs_set_synchronous_off (TRUE);
+  run_begin (&run, seed);
+  run_steps (&run, STEPS_OF_LOAD);
+  run_stop (&run);
+  fault_vfs_set_synchronous_off (FALSE);
+  disk_log_count (run.log, &counts);
+  try_cuts (&run, run.made, 50, &figures);
+  run_clear (&run);
+  tell ("synchronous=OFF", &figures);
+  assert_int_equal (counts.syncs, 0);
+  assert_true (figures.losses > figures.images / 10);
+}
+
+/* The one sync of the WAL while @change was made, or G_MAXUINT: more than one, or none. */
+static guint
+find_sync (const Run *run, const StoreChange *change)
+{
+  guint found = G_MAXUINT;
+
+  for (guint i = change->begin; i < change->end; i++)
+    if (disk_log_is_wal_sync (run->log, i))
+      {
+        if (found != G_MAXUINT)
+          return G_MAXUINT;
+        found = i;
+      }
+  return found;
+}
+
+/* Each sync by which a change became durable is left out, one at a time. */
+static void
+each_sync_is_needed (void **state)
+{
+  guint32 seed = fixture_seed ();
+  Run     run = { 0 };
+  g_auto (Figures) figures = { .loads = 1 };
+  guint n_syncs = 0;
+
+  run_begin (&run, seed);
+  run_steps (&run, STEPS_OF_LOAD);
+  run_stop (&run);
+  for (guint i = 0; i < run.load->changes->len; i++)
+    {
+      const StoreChange *change = g_ptr_array_index (run.load->changes, i);
+      guint              sync = change->keys->len > 0 ? find_sync (&run, change) : G_MAXUINT;
+      g_autoptr (Disk) disk = disk_new (run.log, sync);
+
+      if (sync == G_MAXUINT)
+        continue;
+      disk_go_on (disk, change->end);
+      try_image (&run, disk, change->end, DISK_KEEPS_NONE, &figures);
+      n_syncs++;
+      if (figures.losses < n_syncs)
+        fail_msg ("seed %u: nothing was lost without the sync %u, by which %s was saved", seed, sync,
+                  (const char *) g_ptr_array_index (change->keys, 0));
+    }
+  run_clear (&run);
+  tell ("one sync left out", &figures);
+  assert_true (n_syncs > 10);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test (nothing_is_lost_with_the_power),
+    cmocka_unit_test (nothing_is_lost_while_the_file_shrinks),
+    cmocka_unit_test (swallowed_syncs_are_found),
+    cmocka_unit_test (synchronous_off_is_found),
+    cmocka_unit_test (each_sync_is_needed),
+  };
+
+  fault_vfs_install ();
+  return cmocka_run_group_tests_name ("power", tests, NULL, NULL);
+}
