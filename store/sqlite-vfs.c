@@ -1,181 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-vfs.h"
 
+#include "sqlite-vfs-log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* What is gathered of the WAL. A connection holds back frames of the transaction that it has open, and never anything of
- * another:
- *
- * - Held back is only what appends a frame: its header right after the frame before, or as the first write of the transaction;
- *   and the page after such a header. When that frame is a commit frame, all is written. Any other write (the header of
- *   the file, a page written again in its old frame, checksums made anew) first writes what was held back and then itself.
- *   The last write of a transaction is the page of its commit frame, or checksums after that. So
- *   when SQLite goes on to sync the WAL and to publish the transaction in the wal-index (walFrames() in its wal.c),
- *   nothing is held back, and a write that failed was reported by a call that makes it roll back.
- * - Others look at frames only when they are published. The connection itself may read its own ones before: they are
- *   written first.
- * - When the lock of the one writer is let go, what is still held back was rolled back, and is forgotten: the next writer's
- *   frames, perhaps another process's, will have the same place. For the same reason a write that failed forgets it: SQLite
- *   rolls back. */
-
-/* sqlite.org/fileformat2.html, "WAL File Format" */
-#define FRAME_HEADER 24
-
-/* Where the header of a frame says how many pages the database has after this transaction: 0 if the frame does not end one. */
-#define FRAME_COMMIT_AT 4
-
-/* Bytes that are gathered, and bytes written at once when the database grows. The system's VFS cannot write 128 KiB at once
- * (os_unix.c, seekAndWriteFd()). */
-#define GATHER_MAX (127 * 1024)
+/* Bytes written at once when the database grows. */
 #define GROW_STEP (64 * 1024)
 
 /* The lock of the one writer among those of the wal-index (sqlite.org/walformat.html, "WAL Locks"). */
 #define WRITER_LOCK 0
 
-typedef enum
-{
-  FRAME_NONE,  /* the next write that appends is a header */
-  FRAME_OPEN,  /* it is the page of a frame after which the transaction goes on */
-  FRAME_COMMIT /* it is the page of the commit frame */
-} FrameState;
-
-typedef struct _File File;
-
-struct _File
-{
-  sqlite3_file  base;
-  sqlite3_file *real; /* follows this structure */
-
-  /* of a database */
-  File    *wal;   /* its WAL, while that is open */
-  gint64   chunk; /* by how many bytes it grows; 0: as it comes */
-  gboolean keeps_size;
-  int      fd; /* the real file's, not to be closed; -1: not known */
-
-  /* of a WAL */
-  File      *db;
-  gboolean   gathers;
-  guint8    *held;   /* GATHER_MAX bytes; NULL until there is something */
-  gsize      n_held; /* bytes held back */
-  gint64     held_at;
-  gint64     append_at; /* where the next write appends; -1: nothing was written in this transaction */
-  FrameState frame;
-};
-
-static File *
-file_of (sqlite3_file *base)
-{
-  return (File *) base;
-}
-
-static sqlite3_file *
-real_of (sqlite3_file *base)
-{
-  return file_of (base)->real;
-}
-
-#define REAL(base, method, ...) (real_of (base)->pMethods->method (real_of (base), ##__VA_ARGS__))
-
-/* ---- the WAL ---- */
-
-static void
-forget_held (File *self)
-{
-  self->n_held = 0;
-  self->append_at = -1;
-  self->frame = FRAME_NONE;
-}
-
-static int
-write_held (File *self)
-{
-  int result = SQLITE_OK;
-
-  if (self->n_held > 0)
-    result = REAL (&self->base, xWrite, self->held, (int) self->n_held, self->held_at);
-  if (result == SQLITE_OK)
-    self->n_held = 0;
-  return result;
-}
-
-static gboolean
-is_commit_header (const guint8 *data)
-{
-  static const guint8 none[4];
-
-  return memcmp (data + FRAME_COMMIT_AT, none, sizeof none) != 0;
-}
-
-/* Holds back what appends. It has room: GATHER_MAX is more than a page and a header. */
-static int
-hold (File *self, const guint8 *data, int length, gint64 offset)
-{
-  int result = self->n_held + (gsize) length > GATHER_MAX ? write_held (self) : SQLITE_OK;
-
-  if (result != SQLITE_OK)
-    return result;
-  if (self->held == NULL)
-    self->held = g_malloc (GATHER_MAX);
-  if (self->n_held == 0)
-    self->held_at = offset;
-  memcpy (self->held + self->n_held, data, (gsize) length);
-  self->n_held += (gsize) length;
-  self->append_at = offset + length;
-  return SQLITE_OK;
-}
-
-static int
-wal_write (File *self, const guint8 *data, int length, gint64 offset)
-{
-  gboolean appends = offset == self->append_at || (self->append_at < 0 && self->frame == FRAME_NONE);
-  int      result;
-
-  if (appends && self->frame == FRAME_NONE && length == FRAME_HEADER)
-    {
-      result = hold (self, data, length, offset);
-      self->frame = is_commit_header (data) ? FRAME_COMMIT : FRAME_OPEN;
-    }
-  else if (appends && self->frame != FRAME_NONE && length > FRAME_HEADER)
-    {
-      result = hold (self, data, length, offset);
-      if (result == SQLITE_OK && self->frame == FRAME_COMMIT)
-        result = write_held (self);
-      self->frame = FRAME_NONE;
-    }
-  else
-    {
-      result = write_held (self);
-      if (result == SQLITE_OK)
-        result = REAL (&self->base, xWrite, data, length, offset);
-      self->frame = FRAME_NONE;
-    }
-  if (result != SQLITE_OK)
-    forget_held (self);
-  return result;
-}
-
 /* ---- the database ---- */
 
 static int
-write_zeros (File *self, gint64 start, gint64 end)
+write_zeros (CauVfsFile *self, gint64 start, gint64 end)
 {
   g_autofree guint8 *zeros = g_malloc0 (GROW_STEP);
   int                result = SQLITE_OK;
 
   for (; result == SQLITE_OK && start < end; start += GROW_STEP)
-    result = REAL (&self->base, xWrite, zeros, (int) MIN (end - start, GROW_STEP), start);
+    result = CAU_VFS_REAL (&self->base, xWrite, zeros, (int) MIN (end - start, GROW_STEP), start);
   return result;
 }
 
 /* SQLite does it by a write for each page where its build does not know posix_fallocate(3), as Debian's does not. Pages
  * written so would go to the disk twice if the checkpoint is not soon. */
 static int
-take_room (File *self, gint64 start, gint64 end)
+take_room (CauVfsFile *self, gint64 start, gint64 end)
 {
   int r;
 
@@ -190,10 +46,10 @@ take_room (File *self, gint64 start, gint64 end)
 }
 
 static int
-grow (File *self, gint64 size)
+grow (CauVfsFile *self, gint64 size)
 {
   sqlite3_int64 end = 0;
-  int           result = REAL (&self->base, xFileSize, &end);
+  int           result = CAU_VFS_REAL (&self->base, xFileSize, &end);
 
   size = (size + self->chunk - 1) / self->chunk * self->chunk;
   return result == SQLITE_OK && end < size ? take_room (self, end, size) : result;
@@ -204,11 +60,12 @@ grow (File *self, gint64 size)
 static int
 file_close (sqlite3_file *base)
 {
-  File *self = file_of (base);
-  int   result = REAL (base, xClose);
+  CauVfsFile *self = cau_vfs_file (base);
+  int         result = CAU_VFS_REAL (base, xClose);
 
   if (self->db != NULL)
     self->db->wal = NULL;
+  g_clear_pointer (&self->soundness, cau_soundness_unref);
   g_clear_pointer (&self->held, g_free);
   return result;
 }
@@ -216,67 +73,75 @@ file_close (sqlite3_file *base)
 static int
 file_read (sqlite3_file *base, void *data, int length, sqlite3_int64 offset)
 {
-  int result = write_held (file_of (base));
+  int result = cau_vfs_log_flush (cau_vfs_file (base));
 
-  return result == SQLITE_OK ? REAL (base, xRead, data, length, offset) : result;
+  return result == SQLITE_OK ? CAU_VFS_REAL (base, xRead, data, length, offset) : result;
 }
 
 static int
 file_write (sqlite3_file *base, const void *data, int length, sqlite3_int64 offset)
 {
-  if (file_of (base)->gathers)
-    return wal_write (file_of (base), data, length, offset);
-  return REAL (base, xWrite, data, length, offset);
+  if (cau_vfs_file (base)->gathers)
+    return cau_vfs_log_write (cau_vfs_file (base), data, length, offset);
+  return CAU_VFS_REAL (base, xWrite, data, length, offset);
 }
 
 static int
 file_truncate (sqlite3_file *base, sqlite3_int64 size)
 {
-  int result = write_held (file_of (base));
+  int result = cau_vfs_log_flush (cau_vfs_file (base));
 
-  if (result != SQLITE_OK || file_of (base)->keeps_size)
-    return result;
-  return REAL (base, xTruncate, size);
+  if (result == SQLITE_OK && !cau_vfs_file (base)->keeps_size)
+    result = CAU_VFS_REAL (base, xTruncate, size);
+  return result;
 }
 
 static int
 file_sync (sqlite3_file *base, int flags)
 {
-  int result = write_held (file_of (base));
+  CauVfsFile *self = cau_vfs_file (base);
+  int         result = cau_vfs_log_flush (self);
 
-  return result == SQLITE_OK ? REAL (base, xSync, flags) : result;
+  if (result == SQLITE_OK)
+    result = self->soundness != NULL ? cau_vfs_log_sync (self, flags) : CAU_VFS_REAL (base, xSync, flags);
+  return result;
 }
 
 static int
 file_size (sqlite3_file *base, sqlite3_int64 *size)
 {
-  int result = write_held (file_of (base));
+  int result = cau_vfs_log_flush (cau_vfs_file (base));
 
-  return result == SQLITE_OK ? REAL (base, xFileSize, size) : result;
+  return result == SQLITE_OK ? CAU_VFS_REAL (base, xFileSize, size) : result;
 }
 
 static int
 file_lock (sqlite3_file *base, int level)
 {
-  return REAL (base, xLock, level);
+  int result = CAU_VFS_REAL (base, xLock, level);
+
+  if (result == SQLITE_OK)
+    cau_vfs_file (base)->level = MAX (level, cau_vfs_file (base)->level);
+  return result;
 }
 
 static int
 file_unlock (sqlite3_file *base, int level)
 {
-  return REAL (base, xUnlock, level);
+  cau_vfs_file (base)->level = MIN (level, cau_vfs_file (base)->level);
+  return CAU_VFS_REAL (base, xUnlock, level);
 }
 
 static int
 file_check_reserved_lock (sqlite3_file *base, int *reserved)
 {
-  return REAL (base, xCheckReservedLock, reserved);
+  return CAU_VFS_REAL (base, xCheckReservedLock, reserved);
 }
 
 static int
 file_control (sqlite3_file *base, int operation, void *data)
 {
-  File *self = file_of (base);
+  CauVfsFile *self = cau_vfs_file (base);
 
   if (operation == SQLITE_FCNTL_CHUNK_SIZE)
     self->chunk = *(int *) data;
@@ -287,59 +152,67 @@ file_control (sqlite3_file *base, int operation, void *data)
     }
   if (operation == SQLITE_FCNTL_SIZE_HINT && self->chunk > 0)
     return grow (self, *(sqlite3_int64 *) data);
-  return REAL (base, xFileControl, operation, data);
+  return CAU_VFS_REAL (base, xFileControl, operation, data);
 }
 
 static int
 file_sector_size (sqlite3_file *base)
 {
-  return REAL (base, xSectorSize);
+  return CAU_VFS_REAL (base, xSectorSize);
 }
 
 static int
 file_characteristics (sqlite3_file *base)
 {
-  return REAL (base, xDeviceCharacteristics);
+  return CAU_VFS_REAL (base, xDeviceCharacteristics);
 }
 
 static int
 file_shm_map (sqlite3_file *base, int region, int size, int extend, void volatile **memory)
 {
-  return REAL (base, xShmMap, region, size, extend, memory);
+  return CAU_VFS_REAL (base, xShmMap, region, size, extend, memory);
 }
 
 static int
 file_shm_lock (sqlite3_file *base, int offset, int n, int flags)
 {
-  File *self = file_of (base);
+  CauVfsFile *self = cau_vfs_file (base);
+  gboolean    is_writers = offset == WRITER_LOCK && (flags & SQLITE_SHM_EXCLUSIVE);
+  gboolean    takes = (flags & SQLITE_SHM_LOCK) != 0;
+  int         result;
 
-  if (offset == WRITER_LOCK && (flags & SQLITE_SHM_UNLOCK) && (flags & SQLITE_SHM_EXCLUSIVE) && self->wal != NULL)
-    forget_held (self->wal);
-  return REAL (base, xShmLock, offset, n, flags);
+  if (is_writers && !takes && self->wal != NULL)
+    cau_vfs_log_forget (self->wal);
+  if (is_writers && !takes)
+    self->has_writer_lock = FALSE;
+  result = CAU_VFS_REAL (base, xShmLock, offset, n, flags);
+  if (is_writers && takes && result == SQLITE_OK)
+    self->has_writer_lock = TRUE;
+  return result;
 }
 
 static void
 file_shm_barrier (sqlite3_file *base)
 {
-  REAL (base, xShmBarrier);
+  CAU_VFS_REAL (base, xShmBarrier);
 }
 
 static int
 file_shm_unmap (sqlite3_file *base, int remove)
 {
-  return REAL (base, xShmUnmap, remove);
+  return CAU_VFS_REAL (base, xShmUnmap, remove);
 }
 
 static int
 file_fetch (sqlite3_file *base, sqlite3_int64 offset, int length, void **data)
 {
-  return REAL (base, xFetch, offset, length, data);
+  return CAU_VFS_REAL (base, xFetch, offset, length, data);
 }
 
 static int
 file_unfetch (sqlite3_file *base, sqlite3_int64 offset, void *data)
 {
-  return REAL (base, xUnfetch, offset, data);
+  return CAU_VFS_REAL (base, xUnfetch, offset, data);
 }
 
 static const sqlite3_io_methods file_methods = {
@@ -391,7 +264,7 @@ watch_open (sqlite3_vfs *real)
     real->xSetSystemCall (real, "open", (sqlite3_syscall_ptr) watched_open);
 }
 
-/* The descriptor of the database file @name that was just opened. -1: it is one that was open before, and used again. */
+/* The descriptor of the file @name that was just opened. -1: it is one that was open before, and used again. */
 static int
 find_descriptor (const char *name)
 {
@@ -406,19 +279,20 @@ find_descriptor (const char *name)
 /* Frames are gathered where SQLite writes each by two writes and nothing else, which it does for disks that keep what
  * lies beside what is written when the power fails: all, as it believes. */
 static void
-link_wal (File *self, const char *name)
+link_wal (CauVfsFile *self, const char *name)
 {
-  self->db = file_of (sqlite3_database_file_object (name));
+  self->db = cau_vfs_file (sqlite3_database_file_object (name));
   self->db->wal = self;
+  self->soundness = cau_soundness_ref_named (name);
   self->gathers = (file_characteristics (&self->base) & SQLITE_IOCAP_POWERSAFE_OVERWRITE) != 0;
-  forget_held (self);
+  cau_vfs_log_forget (self);
 }
 
 static int
 vfs_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *out_flags)
 {
-  File *self = file_of (base);
-  int   result;
+  CauVfsFile *self = cau_vfs_file (base);
+  int         result;
 
   memset (self, 0, sizeof *self);
   self->real = (sqlite3_file *) (self + 1);
@@ -511,7 +385,7 @@ cau_vfs_get_name (void)
 
       watch_open (real);
       the_vfs.pAppData = real;
-      the_vfs.szOsFile = (int) sizeof (File) + real->szOsFile;
+      the_vfs.szOsFile = (int) sizeof (CauVfsFile) + real->szOsFile;
       the_vfs.mxPathname = real->mxPathname;
       sqlite3_vfs_register (&the_vfs, FALSE);
       g_once_init_leave (&registered, 1);
