@@ -36,6 +36,16 @@ lock_byte (int fd, short type, guint64 version, guint64 length)
   return result == 0;
 }
 
+static CauStoreError
+error_code_of (int code)
+{
+  if (code == EACCES)
+    return CAU_STORE_ERROR_PERMISSION;
+  if (code == ENOSPC)
+    return CAU_STORE_ERROR_NO_SPACE;
+  return code == EDQUOT ? CAU_STORE_ERROR_QUOTA : CAU_STORE_ERROR_IO;
+}
+
 CauPins *
 cau_pins_open (const char *store, gboolean read_only, GError **error)
 {
@@ -54,8 +64,7 @@ cau_pins_open (const char *store, gboolean read_only, GError **error)
 
           if (fd >= 0)
             close (fd);
-          g_set_error (error, CAU_STORE_ERROR, code == EACCES ? CAU_STORE_ERROR_PERMISSION : CAU_STORE_ERROR_IO,
-                       "cannot open %s: %s", path,
+          g_set_error (error, CAU_STORE_ERROR, (gint) error_code_of (code), "cannot open %s: %s", path,
                        code == ENOTSUP ? "it is no regular file; remove it" : g_strerror (code));
           return NULL;
         }

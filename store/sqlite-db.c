@@ -33,11 +33,9 @@ finalize (gpointer stmt)
 }
 
 static CauStoreError
-error_code_of (sqlite3 *handle)
+error_code_of (int result, int system_errno)
 {
-  int system_errno = sqlite3_system_errno (handle);
-
-  switch (sqlite3_errcode (handle) & 0xff)
+  switch (result & 0xff)
     {
     case SQLITE_FULL:
       return CAU_STORE_ERROR_NO_SPACE;
@@ -75,8 +73,9 @@ error_code_of (sqlite3 *handle)
 static void
 set_error_from (sqlite3 *handle, GError **error)
 {
-  int           system_errno = sqlite3_system_errno (handle);
-  CauStoreError code = error_code_of (handle);
+  int           noted_errno = cau_vfs_take_errno ();
+  int           system_errno = noted_errno != 0 ? noted_errno : sqlite3_system_errno (handle);
+  CauStoreError code = error_code_of (sqlite3_errcode (handle), system_errno);
   const char   *path = sqlite3_db_filename (handle, "main");
 
   g_set_error (error, CAU_STORE_ERROR, (gint) code, "%s: %s (%s)%s%s", path != NULL && *path != '\0' ? path : "store",
@@ -92,8 +91,25 @@ cau_db_set_error (CauDb *self, GError **error)
 }
 
 gboolean
+cau_db_take_room (CauDb *self, gint64 size, GError **error)
+{
+  int result, system_errno;
+
+  cau_vfs_take_errno ();
+  result = sqlite3_file_control (self->handle, "main", SQLITE_FCNTL_SIZE_HINT, &size);
+  if (result == SQLITE_OK)
+    return TRUE;
+  system_errno = cau_vfs_take_errno ();
+  g_set_error (error, CAU_STORE_ERROR, (gint) error_code_of (result, system_errno), "%s: %s%s%s", self->path,
+               result == SQLITE_FULL ? "no space left for the store" : "no room can be taken for the store",
+               system_errno != 0 ? ": " : "", system_errno != 0 ? g_strerror (system_errno) : "");
+  return FALSE;
+}
+
+gboolean
 cau_db_exec (CauDb *self, const char *sql, GError **error)
 {
+  cau_vfs_take_errno ();
   if (sqlite3_exec (self->handle, sql, NULL, NULL, NULL) == SQLITE_OK)
     return TRUE;
   cau_db_set_error (self, error);
@@ -214,6 +230,7 @@ db_prepare (CauDb *self, const char *sql, GError **error)
 {
   CauStmt *stmt = g_hash_table_lookup (self->statements, sql);
 
+  cau_vfs_take_errno (); /* what failed before is told by now */
   if (stmt != NULL)
     return stmt;
   if (sqlite3_prepare_v3 (self->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) != SQLITE_OK)

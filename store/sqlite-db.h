@@ -56,6 +56,9 @@ gboolean cau_db_exec (CauDb *self, const char *sql, GError **error);
 /* Runs a statement that gives no rows. */
 gboolean cau_db_run (CauDb *self, GError **error, const char *sql, const char *format, ...);
 
+/* Takes room on the disk so that the database file can have @size bytes. */
+gboolean cau_db_take_room (CauDb *self, gint64 size, GError **error);
+
 /* Sets @error from the connection's last failure: the one place where SQLite's codes become ours. */
 void cau_db_set_error (CauDb *self, GError **error);
 

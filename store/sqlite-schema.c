@@ -137,10 +137,7 @@ take_room (CauDb *db, GError **error)
     return FALSE;
   size *= CAU_DB_PAGE_SIZE;
   sqlite3_file_control (handle, "main", SQLITE_FCNTL_CHUNK_SIZE, &step);
-  if (sqlite3_file_control (handle, "main", SQLITE_FCNTL_SIZE_HINT, &size) == SQLITE_OK)
-    return TRUE;
-  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE, "no space left for the store");
-  return FALSE;
+  return cau_db_take_room (db, size, error);
 }
 
 static gboolean

@@ -15,6 +15,28 @@
 /* The lock of the one writer among those of the wal-index (sqlite.org/walformat.html, "WAL Locks"). */
 #define WRITER_LOCK 0
 
+static _Thread_local int last_errno;
+
+int
+cau_vfs_take_errno (void)
+{
+  int code = last_errno;
+
+  last_errno = 0;
+  return code;
+}
+
+/* Returns: @result, that of a call that was just made. */
+static int
+noted (int result)
+{
+  int kind = result & 0xff;
+
+  if ((kind == SQLITE_IOERR && result != SQLITE_IOERR_SHORT_READ) || kind == SQLITE_FULL || kind == SQLITE_CANTOPEN)
+    last_errno = errno;
+  return result;
+}
+
 /* ---- the database ---- */
 
 static int
@@ -42,7 +64,7 @@ take_room (CauVfsFile *self, gint64 start, gint64 end)
     return SQLITE_OK;
   if (self->fd < 0 || errno == EOPNOTSUPP)
     return write_zeros (self, start, end);
-  return errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+  return errno == ENOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE;
 }
 
 static int
@@ -75,15 +97,15 @@ file_read (sqlite3_file *base, void *data, int length, sqlite3_int64 offset)
 {
   int result = cau_vfs_log_flush (cau_vfs_file (base));
 
-  return result == SQLITE_OK ? CAU_VFS_REAL (base, xRead, data, length, offset) : result;
+  return noted (result == SQLITE_OK ? CAU_VFS_REAL (base, xRead, data, length, offset) : result);
 }
 
 static int
 file_write (sqlite3_file *base, const void *data, int length, sqlite3_int64 offset)
 {
   if (cau_vfs_file (base)->gathers)
-    return cau_vfs_log_write (cau_vfs_file (base), data, length, offset);
-  return CAU_VFS_REAL (base, xWrite, data, length, offset);
+    return noted (cau_vfs_log_write (cau_vfs_file (base), data, length, offset));
+  return noted (CAU_VFS_REAL (base, xWrite, data, length, offset));
 }
 
 static int
@@ -93,7 +115,7 @@ file_truncate (sqlite3_file *base, sqlite3_int64 size)
 
   if (result == SQLITE_OK && !cau_vfs_file (base)->keeps_size)
     result = CAU_VFS_REAL (base, xTruncate, size);
-  return result;
+  return noted (result);
 }
 
 static int
@@ -104,7 +126,7 @@ file_sync (sqlite3_file *base, int flags)
 
   if (result == SQLITE_OK)
     result = self->soundness != NULL ? cau_vfs_log_sync (self, flags) : CAU_VFS_REAL (base, xSync, flags);
-  return result;
+  return noted (result);
 }
 
 static int
@@ -112,7 +134,7 @@ file_size (sqlite3_file *base, sqlite3_int64 *size)
 {
   int result = cau_vfs_log_flush (cau_vfs_file (base));
 
-  return result == SQLITE_OK ? CAU_VFS_REAL (base, xFileSize, size) : result;
+  return noted (result == SQLITE_OK ? CAU_VFS_REAL (base, xFileSize, size) : result);
 }
 
 static int
@@ -151,7 +173,7 @@ file_control (sqlite3_file *base, int operation, void *data)
       return SQLITE_OK;
     }
   if (operation == SQLITE_FCNTL_SIZE_HINT && self->chunk > 0)
-    return grow (self, *(sqlite3_int64 *) data);
+    return noted (grow (self, *(sqlite3_int64 *) data));
   return CAU_VFS_REAL (base, xFileControl, operation, data);
 }
 
@@ -170,7 +192,7 @@ file_characteristics (sqlite3_file *base)
 static int
 file_shm_map (sqlite3_file *base, int region, int size, int extend, void volatile **memory)
 {
-  return CAU_VFS_REAL (base, xShmMap, region, size, extend, memory);
+  return noted (CAU_VFS_REAL (base, xShmMap, region, size, extend, memory));
 }
 
 static int
@@ -301,7 +323,7 @@ vfs_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int
   if (flags & SQLITE_OPEN_SUPER_JOURNAL)
     return SQLITE_CANTOPEN;
   opened = -1;
-  result = real_vfs (vfs)->xOpen (real_vfs (vfs), name, self->real, flags, out_flags);
+  result = noted (real_vfs (vfs)->xOpen (real_vfs (vfs), name, self->real, flags, out_flags));
   /* SQLite closes what has methods, even if opening it failed. */
   if (self->real->pMethods == NULL)
     return result;
@@ -315,7 +337,7 @@ vfs_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int
 static int
 vfs_delete (sqlite3_vfs *vfs, const char *name, int sync_folder)
 {
-  return real_vfs (vfs)->xDelete (real_vfs (vfs), name, sync_folder);
+  return noted (real_vfs (vfs)->xDelete (real_vfs (vfs), name, sync_folder));
 }
 
 static int

@@ -12,3 +12,7 @@
 
 /* The name of the VFS, for sqlite3_open_v2(). Registers it when called first; any thread. */
 const char *cau_vfs_get_name (void);
+
+/* The errno of the last call on a file that failed on this thread, 0 if there was none since this was called before. SQLite
+ * itself does not keep it when a COMMIT fails. */
+int cau_vfs_take_errno (void);

@@ -234,13 +234,10 @@ reserve (CauWriter *self, GError **error)
 
   if (size <= self->reserved)
     return TRUE;
-  size += CAU_DB_GROW_BYTES - size % CAU_DB_GROW_BYTES; /* the file grows by such steps anyway */
-  if (sqlite3_file_control (cau_db_get_handle (self->db), "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE, "%s: no space left for the store",
-                   self->sqlite->path);
-      return FALSE;
-    }
+  /* The file grows by such steps; one that is not begun yet is not needed when all before are full. */
+  size = (size + CAU_DB_GROW_BYTES - 1) / CAU_DB_GROW_BYTES * CAU_DB_GROW_BYTES;
+  if (!cau_db_take_room (self->db, size, error))
+    return FALSE;
   self->reserved = size;
   return TRUE;
 }
@@ -385,7 +382,10 @@ make_room (CauWriter *self)
 static gboolean
 may_try_again (const CauOp *op, gboolean committed, const GError *error)
 {
-  if (!g_error_matches (committed ? op->error : error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE))
+  const GError *why = committed ? op->error : error;
+
+  if (!g_error_matches (why, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE)
+      && !g_error_matches (why, CAU_STORE_ERROR, CAU_STORE_ERROR_QUOTA))
     return FALSE;
   /* Collecting is how room is made. Chunks that were not staged are missed by what followed them. */
   return op->kind != CAU_OP_COLLECT && (op->kind != CAU_OP_STAGE || !committed);
