@@ -345,7 +345,7 @@ cau_sqlite_apply (CauSqlite *self, CauDb *db, CauOp *op, GError **error)
       return apply_collect (self, db, (CauCollectOp *) op, error);
     case CAU_OP_SYNC:
       /* A transaction that writes nothing syncs nothing, and what was staged may lie unsynced before it. */
-      return cau_db_run (db, error, "UPDATE orchestrators SET n_reports = 0 WHERE id = 0", "");
+      return cau_row_write_again (db, error);
     }
   g_return_val_if_reached (FALSE);
 }

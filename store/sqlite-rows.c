@@ -251,3 +251,10 @@ cau_row_update_version (CauDb *db, const CauReportInfo *info, GError **error)
                       " atime = ?13, mtime = ?14, ctime = ?15, checksum = ?16 WHERE id = ?1",
                       info, error);
 }
+
+gboolean
+cau_row_write_again (CauDb *db, GError **error)
+{
+  return cau_db_run (db, error, "UPDATE orchestrators SET n_reports = 1 WHERE id = 0", "")
+         && cau_db_run (db, error, "UPDATE orchestrators SET n_reports = 0 WHERE id = 0", "");
+}

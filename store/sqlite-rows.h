@@ -34,4 +34,7 @@ gboolean cau_row_next_version (CauDb *db, guint64 *version, GError **error);
 gboolean cau_row_insert_version (CauDb *db, const CauReportInfo *info, GError **error);
 gboolean cau_row_update_version (CauDb *db, const CauReportInfo *info, GError **error);
 
+/* Writes a page as it is: a change that leaves a row as it was would write nothing. */
+gboolean cau_row_write_again (CauDb *db, GError **error);
+
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
 #include "sqlite-checkpoint.h"
+#include "sqlite-rows.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -242,6 +243,16 @@ reserve (CauWriter *self, GError **error)
   return TRUE;
 }
 
+/* A transaction that writes one page, as it is. */
+static gboolean
+write_a_page (CauWriter *self)
+{
+  if (begin (self, FALSE, NULL) && cau_row_write_again (self->db, NULL) && cau_db_run (self->db, NULL, "COMMIT", ""))
+    return TRUE;
+  rollback (self);
+  return FALSE;
+}
+
 /* SQLite makes the file smaller when it copies the last page of the WAL on this connection, so there has to be one. */
 static void
 cut_file (CauWriter *self)
@@ -249,8 +260,7 @@ cut_file (CauWriter *self)
   gint64      size = pragma_number (self, "PRAGMA page_count") * CAU_DB_PAGE_SIZE;
   struct stat st;
 
-  if (stat (self->sqlite->path, &st) == 0 && st.st_size > size + 2 * CAU_DB_GROW_BYTES
-      && cau_db_run (self->db, NULL, "UPDATE orchestrators SET n_reports = n_reports WHERE id = 0", ""))
+  if (stat (self->sqlite->path, &st) == 0 && st.st_size > size + 2 * CAU_DB_GROW_BYTES && write_a_page (self))
     cau_checkpointer_finish (self->checkpointer, self->db, TRUE);
 }
 
@@ -269,6 +279,18 @@ restart_wal (CauWriter *self, gboolean wait)
   self->wal_pages = 0;
 }
 
+/* When the disk cannot sync it, a transaction that failed has all its frames in the WAL, behind the end that is known: who opens the
+ * store after a crash would take it for committed. So something else is written in their place. */
+static gboolean
+commit (CauWriter *self, GError **error)
+{
+  if (cau_db_run (self->db, error, "COMMIT", ""))
+    return TRUE;
+  rollback (self);
+  write_a_page (self);
+  return FALSE;
+}
+
 /* Runs @batch as one transaction. FALSE: nothing of it was done, and *@error says why. In files that somebody removed a moment
  * ago it may have been done, but there it is of no use to anybody. */
 static gboolean
@@ -281,7 +303,7 @@ run_transaction (CauWriter *self, GQueue *batch, GError **error)
   for (l = batch->head; l != NULL; l = l->next)
     if (!apply_one (self, l->data, batch->length == 1))
       break;
-  if (l == NULL && reserve (self, error) && cau_db_run (self->db, error, "COMMIT", ""))
+  if (l == NULL && reserve (self, error) && commit (self, error))
     return cau_files_check (self->sqlite->files, error);
 
   if (l != NULL)
