@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-vfs-log.h"
 
+#include "sqlite-vfs.h"
+
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What is gathered of the WAL. A connection holds back frames of the transaction that it has open, and never anything of
  * another:
@@ -148,4 +152,14 @@ cau_vfs_log_sync (CauVfsFile *self, int flags)
   else if (!is_sound)
     cau_soundness_note_written (self->soundness, failures);
   return result;
+}
+
+/* Behind the end: the size of a WAL says what is in it. Where a filesystem cannot do so, nothing is kept. */
+void
+cau_vfs_log_keep_room (CauVfsFile *self)
+{
+  struct stat st;
+
+  if (self->fd >= 0 && fstat (self->fd, &st) == 0 && st.st_blocks < CAU_VFS_WAL_ROOM / 512)
+    fallocate (self->fd, FALLOC_FL_KEEP_SIZE, 0, CAU_VFS_WAL_ROOM);
 }

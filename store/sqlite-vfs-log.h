@@ -72,4 +72,7 @@ void cau_vfs_log_forget (CauVfsFile *self);
 /* With nothing held back. */
 int cau_vfs_log_sync (CauVfsFile *self, int flags);
 
+/* Takes CAU_VFS_WAL_ROOM for it, if it has less. */
+void cau_vfs_log_keep_room (CauVfsFile *self);
+
 G_END_DECLS

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 /* Bytes written at once when the database grows. */
@@ -172,6 +173,12 @@ file_control (sqlite3_file *base, int operation, void *data)
       self->keeps_size = TRUE;
       return SQLITE_OK;
     }
+  if (operation == CAU_VFS_FCNTL_KEEP_ROOM)
+    {
+      if (self->wal != NULL)
+        cau_vfs_log_keep_room (self->wal);
+      return SQLITE_OK;
+    }
   if (operation == SQLITE_FCNTL_SIZE_HINT && self->chunk > 0)
     return noted (grow (self, *(sqlite3_int64 *) data));
   return CAU_VFS_REAL (base, xFileControl, operation, data);
@@ -189,10 +196,27 @@ file_characteristics (sqlite3_file *base)
   return CAU_VFS_REAL (base, xDeviceCharacteristics);
 }
 
+/* The shared memory is a file that is mapped. SQLite writes to each 4096 bytes of it, so that a disk without room is met there and not
+ * by a SIGBUS. Where blocks are smaller, as ext4 makes them on small disks, that is not enough. Linux before 5.14 cannot do it. */
+static int
+populate (void volatile *memory, int size)
+{
+  if (memory == NULL || madvise ((void *) memory, (gsize) size, MADV_POPULATE_WRITE) == 0 || errno != EFAULT)
+    return SQLITE_OK;
+  errno = ENOSPC;
+  return SQLITE_IOERR_SHMSIZE;
+}
+
 static int
 file_shm_map (sqlite3_file *base, int region, int size, int extend, void volatile **memory)
 {
-  return noted (CAU_VFS_REAL (base, xShmMap, region, size, extend, memory));
+  int result = CAU_VFS_REAL (base, xShmMap, region, size, extend, memory);
+
+  if (result == SQLITE_OK)
+    result = populate (*memory, size);
+  if (result != SQLITE_OK && result != SQLITE_READONLY)
+    *memory = NULL;
+  return noted (result);
 }
 
 static int
@@ -328,7 +352,7 @@ vfs_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int
   if (self->real->pMethods == NULL)
     return result;
   self->base.pMethods = &file_methods;
-  self->fd = result == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB) ? find_descriptor (name) : -1;
+  self->fd = result == SQLITE_OK && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) ? find_descriptor (name) : -1;
   if (result == SQLITE_OK && (flags & SQLITE_OPEN_WAL))
     link_wal (self, name);
   return result;

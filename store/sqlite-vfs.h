@@ -10,6 +10,11 @@
 /* For sqlite3_file_control(): from now on this connection does not make the database file smaller. No argument. */
 #define CAU_VFS_FCNTL_KEEP_SIZE 1001
 
+/* Sees to it that the WAL has CAU_VFS_WAL_ROOM on the disk, if the disk has it: on one that others filled meanwhile, removing
+ * reports has to be written somewhere. No argument. */
+#define CAU_VFS_FCNTL_KEEP_ROOM 1002
+#define CAU_VFS_WAL_ROOM (1024 * 1024)
+
 /* The name of the VFS, for sqlite3_open_v2(). Registers it when called first; any thread. */
 const char *cau_vfs_get_name (void);
 

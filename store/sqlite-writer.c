@@ -2,6 +2,7 @@
 #include "sqlite-backend.h"
 #include "sqlite-checkpoint.h"
 #include "sqlite-rows.h"
+#include "sqlite-vfs.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -264,6 +265,12 @@ cut_file (CauWriter *self)
     cau_checkpointer_finish (self->checkpointer, self->db, TRUE);
 }
 
+static void
+keep_room (CauWriter *self)
+{
+  sqlite3_file_control (cau_db_get_handle (self->db), "main", CAU_VFS_FCNTL_KEEP_ROOM, NULL);
+}
+
 /* Copies what is left of the WAL, which then starts over, unless somebody else is at it and need not be waited for, or
  * somebody reads from it. */
 static void
@@ -276,6 +283,7 @@ restart_wal (CauWriter *self, gboolean wait)
     return;
   if (self->damaged == NULL)
     cut_file (self);
+  keep_room (self);
   self->wal_pages = 0;
 }
 
@@ -635,6 +643,7 @@ cau_writer_new (CauSqlite *sqlite, CauDb *db, GError **error)
   g_queue_init (&self->queue);
   sqlite3_wal_hook (cau_db_get_handle (db), note_wal_size, self);
   sqlite3_file_control (cau_db_get_handle (db), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow);
+  keep_room (self);
   self->checkpointer = cau_checkpointer_new (sqlite->path, note_copied, self, error);
   if (self->checkpointer == NULL)
     {
