@@ -134,7 +134,8 @@ typedef struct
 {
   CauOp            op;
   CauAttributeMask mask;
-  CauReportInfo    info; /* in: version or, when that is 0, report; attributes; out: all */
+  CauReportInfo    info;  /* version or, when that is 0, report; attributes */
+  CauReportInfo    saved; /* out, also of an operation that failed: to be cleared */
 } CauReportAttributesOp;
 
 typedef struct

@@ -407,17 +407,15 @@ cau_store_set_report_attributes (CauStore *self, guint64 version, CauAttributeMa
   CauReportAttributesOp op = { .op = { .kind = CAU_OP_SET_REPORT_ATTRIBUTES, .durable = TRUE },
                                .mask = mask,
                                .info = { .version = version, .attributes = *attributes } };
+  gboolean              ok = cau_backend_run (self->backend, &op.op, error);
 
-  if (!cau_backend_run (self->backend, &op.op, error))
-    return FALSE;
-  if (info != NULL)
+  if (ok && info != NULL)
     {
       cau_report_info_clear (info);
-      *info = op.info;
+      cau_report_info_copy (&op.saved, info);
     }
-  else
-    cau_report_info_clear (&op.info);
-  return TRUE;
+  cau_report_info_clear (&op.saved);
+  return ok;
 }
 
 /* ---- GetReportIDs ---- */

@@ -394,18 +394,16 @@ set_saved_attributes (CauUpload *self, CauAttributeMask mask, const CauAttribute
                                .mask = mask,
                                .info = { .report = cau_target_get_report (self->target), .attributes = *attributes } };
   g_autoptr (GError) local = NULL;
+  gboolean ok;
 
   if (self->flags & CAU_UPLOAD_NO_REPLACE)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_REFUSED, "the report is saved and may not be changed");
       return FALSE;
     }
-  if (cau_backend_run (self->store->backend, &op.op, &local))
-    {
-      cau_report_info_clear (&op.info);
-      return TRUE;
-    }
-  if (g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
+  ok = cau_backend_run (self->store->backend, &op.op, &local);
+  cau_report_info_clear (&op.saved);
+  if (ok || g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local));
   return FALSE;

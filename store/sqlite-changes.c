@@ -315,8 +315,8 @@ apply_set_report_attributes (CauDb *db, CauReportAttributesOp *op, GError **erro
   cau_attributes_merge (&info.attributes, op->mask, &op->info.attributes);
   if (!cau_row_update_version (db, &info, error))
     return FALSE;
-  cau_report_info_clear (&op->info);
-  cau_report_info_copy (&info, &op->info);
+  cau_report_info_clear (&op->saved);
+  cau_report_info_copy (&info, &op->saved);
   return TRUE;
 }
 
