@@ -195,10 +195,22 @@ disk_log_fail_next_wal_sync (DiskLog *self)
   g_mutex_unlock (&self->lock);
 }
 
-gboolean
-disk_log_is_wal_sync (DiskLog *self, guint index)
+static gboolean
+is_sync (DiskLog *self, guint index, guint file)
 {
   const DiskEvent *event = &g_array_index (self->events, DiskEvent, index);
 
-  return event->kind == DISK_SYNC && event->file == DISK_FILE_WAL;
+  return event->kind == DISK_SYNC && event->file == file;
+}
+
+gboolean
+disk_log_is_wal_sync (DiskLog *self, guint index)
+{
+  return is_sync (self, index, DISK_FILE_WAL);
+}
+
+gboolean
+disk_log_is_database_sync (DiskLog *self, guint index)
+{
+  return is_sync (self, index, DISK_FILE_DATABASE);
 }

@@ -43,8 +43,9 @@ void disk_log_set_lies (DiskLog *self, gboolean lies);
 /* The next sync of the WAL fails, and what it should have written is lost, as Linux has it: later syncs know nothing of it. */
 void disk_log_fail_next_wal_sync (DiskLog *self);
 
-/* Whether the event @index is a sync of the WAL. */
+/* Whether the event @index is a sync of the WAL, of the database. */
 gboolean disk_log_is_wal_sync (DiskLog *self, guint index);
+gboolean disk_log_is_database_sync (DiskLog *self, guint index);
 
 /* ---- the disk ---- */
 
