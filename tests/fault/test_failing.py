@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The disk under a daemon fails for a while: who saves is told, what was there stays, and the mount goes on when the disk does."""
+import errno
+import os
+import sqlite3
+import unittest
+
+import amount
+import harness
+from harness import exists, random_bytes, write_file
+
+SHIM = os.environ.get("CAU_DISK_SHIM", "")
+MIB = 1024 * 1024
+
+# Writes, syncs, both.
+KINDS = ("w", "s", "ws")
+
+
+class FailingTest(harness.ReportTest):
+    def setUp(self):
+        harness.MountTest.setUp(self)
+        self.fails = os.path.join(self.dir, "fails")
+        # A sanitizer wants to be loaded first, and is told that this is no mistake.
+        options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
+        self.environment = {"LD_PRELOAD": SHIM, "CAU_DISK_FAILS": self.fails, "ASAN_OPTIONS": options}
+        self.mount = self.start(environment=self.environment)
+        self.root = self.mount.path
+        self.folder = os.path.join(self.root, harness.GUID)
+        os.mkdir(self.folder)
+        self.old = random_bytes(300_000, 1)
+        write_file(self.path("old"), self.old)
+
+    def fail_with(self, code, kinds):
+        # In one step: the daemon may look at any time.
+        write_file(self.fails + ".new", b"%d%s" % (code, kinds.encode()))
+        os.rename(self.fails + ".new", self.fails)
+
+    def recover(self):
+        os.unlink(self.fails)
+
+    def assert_only_old(self):
+        self.assertEqual(self.listed(), ["old"])
+        self.assert_report(self.path("old"), self.old)
+
+    def try_save(self, name, size, call):
+        """The error comes with a write, with @call or with the close; all of these after it fail too."""
+        fd = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        codes = []
+        for step in (*[lambda: os.write(fd, random_bytes(65536, 2))] * (size // 65536), lambda: call(fd),
+                     lambda: os.close(fd)):
+            try:
+                step()
+            except OSError as error:
+                codes.append(error.errno)
+        self.assertNotEqual(codes, [])
+        return codes
+
+    def check_failing(self, code, kinds):
+        self.fail_with(code, kinds)
+        for size in (65536, 4 * MIB):
+            for name in ("new", "old"):
+                for call in (os.fsync, lambda fd: None):
+                    self.assertEqual(set(self.try_save(name, size, call)), {code}, (name, size, kinds))
+                    self.assert_only_old()
+        with self.refused(code):
+            os.unlink(self.path("old"))
+        with self.refused(code):
+            os.rename(self.path("old"), self.path("new"))
+        with self.refused(code):
+            os.chmod(self.path("old"), 0o600)
+        with self.refused(code):
+            os.mkdir(os.path.join(self.root, harness.OTHER_GUID))
+        self.assert_only_old()
+        self.assertEqual(os.stat(self.path("old")).st_mode & 0o777, 0o644)
+        self.assertFalse(exists(os.path.join(self.root, harness.OTHER_GUID)))
+        self.recover()
+
+    def check_recovered(self, number):
+        data = random_bytes(2 * MIB, number)
+        write_file(self.path("new"), data)
+        self.assert_report(self.path("new"), data)
+        os.rename(self.path("new"), self.path("old"))
+        self.old = data
+        self.assert_only_old()
+
+    def test_a_save_is_told_and_the_mount_goes_on_when_the_disk_does(self):
+        rounds = amount.rounds(1)
+        for number in range(rounds):
+            for kinds in KINDS:
+                for code in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+                    self.check_failing(code, kinds)
+                    self.check_recovered(number)
+        amount.tell(f"a disk that failed and recovered {rounds * len(KINDS) * 3} times under a mount")
+        self.mount.finish()
+        with sqlite3.connect(self.store) as db:
+            self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+            self.assertEqual(db.execute("SELECT count(*) FROM versions WHERE orchestrator IS NULL").fetchone(), (0,))
+        db.close()
+
+    def test_what_failed_is_not_there_when_the_daemon_is_killed_meanwhile(self):
+        for kinds in KINDS:
+            self.fail_with(errno.EIO, kinds)
+            self.try_save("new", 65536, os.fsync)
+            self.mount.crash()
+            self.recover()
+            self.run_program("fusermount3", "-u", "-z", self.root)
+            self.mount = self.start(path=self.root, environment=self.environment)
+            self.assert_only_old()
+
+
+if __name__ == "__main__":
+    unittest.main()
