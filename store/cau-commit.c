@@ -143,6 +143,22 @@ append_again (CauUpload *self, CauStaging *to, GError **error)
     }
 }
 
+/* @staging: (transfer full): the bytes that the report has now, and what was appended after them. An upload that
+ * nothing was written to changes nothing of what others saved meanwhile, nor when that was. */
+static void
+take_rebased (CauUpload *self, CauStaging *staging)
+{
+  CauReader *base = cau_staging_get_base (staging);
+
+  g_mutex_lock (&self->lock);
+  self->size = cau_staging_get_size (staging);
+  if (!self->dirty && base != NULL && !(self->set & CAU_ATTRIBUTE_MTIME))
+    self->attributes.mtime = cau_reader_get_info (base)->attributes.mtime;
+  g_mutex_unlock (&self->lock);
+  g_clear_pointer (&self->staging, cau_staging_free);
+  self->staging = staging;
+}
+
 /* What was appended goes after the bytes that the report has now, and is committed again. */
 void
 cau_upload_rebase (gpointer upload, gpointer store)
@@ -162,11 +178,7 @@ cau_upload_rebase (gpointer upload, gpointer store)
       staging = cau_staging_new (store, self->share, base);
       if (append_again (self, staging, &error))
         {
-          g_mutex_lock (&self->lock);
-          self->size = cau_staging_get_size (staging);
-          g_mutex_unlock (&self->lock);
-          g_clear_pointer (&self->staging, cau_staging_free);
-          self->staging = g_steal_pointer (&staging);
+          take_rebased (self, g_steal_pointer (&staging));
           submit_commit (self);
           return;
         }

@@ -155,6 +155,14 @@ class Times(harness.ReportTest):
         found = os.stat(self.path("b"))
         self.assertEqual((found.st_atime_ns, found.st_mtime_ns), (OLD_TIME, OLDER_TIME))
 
+    def test_closing_what_was_not_written_leaves_the_time_of_what_others_saved(self):
+        fd = self.open(self.path(), os.O_WRONLY | os.O_CREAT)
+        write_file(self.path(), b"others")
+        os.utime(self.path(), ns=(OLD_TIME, OLDER_TIME))
+        self.close(fd)
+        self.assertEqual(read_file(self.path()), b"others")
+        self.assertEqual(os.stat(self.path()).st_mtime_ns, OLDER_TIME)
+
     def test_changing_attributes_moves_the_change_time(self):
         write_file(self.path(), b"one")
         for change in (lambda: os.chmod(self.path(), 0o600), lambda: os.utime(self.path(), ns=(0, 0)),
