@@ -293,8 +293,9 @@ typedef enum
 /* Begins an upload of the report @name of the orchestrator @id. Nothing is seen of it before its
  * commit, and with no commit nothing is saved. It belongs to the report, not to the name: renamed
  * meanwhile, the commit goes to the new name; removed or replaced by a rename, it saves nothing.
- * @attributes: mode, uid and gid for a report that is new; a replaced one keeps its own. The uid is also the user to whom
- * the upload counts, see cau_store_set_upload_limits().
+ * @attributes: mode, uid and gid for a report that is new; a replaced one keeps its own, and so does a name that
+ * another upload of this process has. The uid is also the user to whom the upload counts, see
+ * cau_store_set_upload_limits().
  * Returns: (transfer full). Errors: NOT_FOUND (the orchestrator, or EXISTING), EXISTS, REFUSED, INVALID,
  * NAME_TOO_LONG, READ_ONLY. */
 CauUpload *cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadFlags flags,

@@ -120,6 +120,23 @@ upload_new (CauStore *store, CauUploadFlags flags, const CauAttributes *attribut
   return self;
 }
 
+/* An upload of a name that is being written already, and was never saved: who made the name said whose it is and who
+ * may use it, and the first of them to commit saves that. */
+static void
+take_attributes_of_name (CauUpload *self, guint64 id, const char *name)
+{
+  g_autoptr (CauUpload) other = cau_store_find_upload (self->store, id, name);
+  gint64         now = self->attributes.mtime;
+  CauUploadState state;
+
+  if (other == NULL)
+    return;
+  cau_upload_get_state (other, &state);
+  self->attributes = state.attributes;
+  if (self->flags & CAU_UPLOAD_TRUNCATE)
+    self->attributes.mtime = self->attributes.ctime = now;
+}
+
 static gboolean
 check_is_free (CauStore *self, guint64 id, const char *name, GError **error)
 {
@@ -196,6 +213,7 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
   upload = upload_new (self, flags, attributes, NULL, error);
   if (upload == NULL)
     return NULL;
+  take_attributes_of_name (upload, id, name);
   cau_targets_join_name (self->targets, id, name, FALSE, upload, &upload->target);
   /* The name was free when we looked. Now that it is ours, look again: another upload may have been committed in between. */
   if (!open_replaced (self, id, name, flags, &replaced, error))

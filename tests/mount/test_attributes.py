@@ -109,6 +109,19 @@ class Kept(harness.ReportTest):
         self.assertEqual(mode(self.path()), 0o604)
         self.assertEqual(read_file(self.path()), b"one")
 
+    def test_a_second_writer_of_a_new_report_leaves_its_mode_and_owner(self):
+        first = self.open(self.path(), NEW, 0o640)
+        if os.geteuid() == 0:
+            os.fchown(first, 1234, 567)
+        for flags in (os.O_WRONLY, os.O_RDWR | os.O_APPEND, NEW):
+            second = self.open(self.path(), flags)
+            for found in (os.fstat(second), os.stat(self.path())):
+                self.assertEqual((stat.S_IMODE(found.st_mode), found.st_uid), (0o640, os.fstat(first).st_uid))
+        os.write(second, b"two")
+        self.close(second)
+        found = os.stat(self.path())
+        self.assertEqual((stat.S_IMODE(found.st_mode), found.st_uid), (0o640, os.fstat(first).st_uid))
+
     def test_attributes_set_through_an_idle_writer_are_saved_at_once(self):
         write_file(self.path(), b"one")
         fd = self.open(self.path(), os.O_WRONLY)
