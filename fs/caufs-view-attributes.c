@@ -141,7 +141,11 @@ getattr_writer (CaufsView *self, guint64 ino, struct stat *st)
   g_autoptr (CaufsHandle) handle = node != NULL ? caufs_node_ref_handle (node) : NULL;
 
   if (handle != NULL)
-    caufs_view_fill_upload (self, node, handle->upload, st);
+    {
+      caufs_view_fill_upload (self, node, handle->upload, st);
+      if (!cau_upload_has_name (handle->upload))
+        st->st_nlink = 0;
+    }
   else if (node != NULL && caufs_node_is_ticket (node))
     *st = node->ticket_stat;
   else if (!caufs_recent_find (self->recent, ino, st))

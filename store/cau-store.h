@@ -333,6 +333,9 @@ typedef struct
 
 void cau_upload_get_state (CauUpload *self, CauUploadState *state);
 
+/* FALSE: the report was removed, or replaced by a rename, and a commit saves nothing. */
+gboolean cau_upload_has_name (CauUpload *self);
+
 /* Commits all that was written so far: on success it is on stable storage, and what the name leads to.
  * With nothing written since the last commit it does nothing, unless the report does not exist yet: then it
  * saves an empty one. The upload can be written and committed again. If the report was removed

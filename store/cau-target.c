@@ -270,6 +270,14 @@ cau_target_is_renamed (CauTarget *self)
 }
 
 gboolean
+cau_target_is_removed (CauTarget *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  return self->removed;
+}
+
+gboolean
 cau_target_has_name (CauTarget *self, guint64 id, const char *name)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);

@@ -46,6 +46,9 @@ guint64 cau_target_get_report (CauTarget *self);
 /* Whether somebody renamed it before it was saved: then the name is meant, whatever has it. */
 gboolean cau_target_is_renamed (CauTarget *self);
 
+/* What was saved may have been removed all the same: the backend knows. */
+gboolean cau_target_is_removed (CauTarget *self);
+
 /* Whether it still is that name, not saved yet. */
 gboolean cau_target_has_name (CauTarget *self, guint64 id, const char *name);
 

@@ -463,6 +463,19 @@ cau_upload_get_state (CauUpload *self, CauUploadState *state)
   g_mutex_unlock (&self->lock);
 }
 
+gboolean
+cau_upload_has_name (CauUpload *self)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauReader) current = NULL;
+  guint64 report = cau_target_get_report (self->target);
+
+  if (report == 0)
+    return !cau_target_is_removed (self->target);
+  current = cau_store_open_report (self->store, report, CAU_STORED_CHUNK_SIZE, &error);
+  return current != NULL || !g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND);
+}
+
 void
 cau_upload_abandon (CauUpload *self)
 {

@@ -299,6 +299,18 @@ class Space(harness.ReportTest):
         self.assertGreaterEqual(os.stat(self.folder).st_nlink, 1)
         self.assertEqual(os.stat(self.path()).st_blksize, CHUNK)
 
+    def test_a_report_without_a_name_that_is_being_written_has_no_link(self):
+        write_file(self.path("old"), b"old")
+        for name in ("new", "old"):
+            for remove in (lambda path: os.unlink(path), lambda path: os.rename(self.path("other"), path)):
+                write_file(self.path("other"), b"other")
+                fd = self.open(self.path(name), os.O_WRONLY | os.O_CREAT)
+                os.write(fd, b"changed")
+                self.assertEqual(os.fstat(fd).st_nlink, 1)
+                remove(self.path(name))
+                self.assertEqual(os.fstat(fd).st_nlink, 0)
+                self.close(fd)
+
 
 @harness.needs_root
 class Permissions(harness.MountTest):
