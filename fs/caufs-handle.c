@@ -257,7 +257,10 @@ caufs_handle_truncate (CaufsHandle *self, pid_t tid, guint64 size)
   if (failed != 0)
     return -failed;
   if (!cau_upload_truncate (self->upload, size, &error))
-    return fail (self, error, "cannot be truncated");
+    /* A size that is not allowed is refused before anything is changed. */
+    return g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG)
+             ? caufs_fail (error, "a report cannot be made longer")
+             : fail (self, error, "cannot be truncated");
   note_written (self, tid);
   return 0;
 }

@@ -182,6 +182,19 @@ class MaxReportSize(harness.ReportTest):
             os.close(fd)
         self.assert_report(self.path(), bytes(MIB - 10))
 
+    def test_a_truncation_beyond_the_limit_leaves_what_was_written(self):
+        fd = self.open(self.path(), NEW)
+        os.write(fd, b"one")
+        with self.refused(errno.EFBIG):
+            os.ftruncate(fd, MIB + 1)
+        with self.refused(errno.EFBIG):
+            os.truncate(self.path(), MIB + 1)
+        with self.refused(errno.EFBIG):
+            os.posix_fallocate(fd, 0, MIB + 1)
+        os.write(fd, b", two")
+        self.close(fd)
+        self.assert_report(self.path(), b"one, two")
+
     def test_two_appenders_cannot_pass_the_limit_together(self):
         write_file(self.path(), bytes(MIB - 10))
         first, second = (self.open(self.path(), os.O_WRONLY | os.O_APPEND) for _ in "12")
