@@ -3,6 +3,8 @@
 #include "sqlite-chunks.h"
 #include "sqlite-rows.h"
 
+#include <sys/stat.h>
+
 static gboolean
 not_found (GError **error, const char *what)
 {
@@ -300,6 +302,18 @@ set_inherited_attributes (CauDb *db, const CauReportInfo *old, const CauReportAt
   return cau_row_update_version (db, &current, error);
 }
 
+/* A new owner does not get the old one's set-ID bits. The kernel takes them away with the request (notify_change()), but
+ * through a handle for writing it knows only what the mode was when that was opened. */
+static void
+drop_set_id_bits (CauAttributes *attributes, CauAttributeMask mask)
+{
+  if (!(mask & (CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_GID)) || (mask & CAU_ATTRIBUTE_MODE))
+    return;
+  attributes->mode &= ~(guint32) S_ISUID;
+  if (attributes->mode & S_IXGRP)
+    attributes->mode &= ~(guint32) S_ISGID;
+}
+
 static gboolean
 apply_set_report_attributes (CauDb *db, CauReportAttributesOp *op, GError **error)
 {
@@ -313,6 +327,7 @@ apply_set_report_attributes (CauDb *db, CauReportAttributesOp *op, GError **erro
   if (info.orchestrator == 0 && !set_inherited_attributes (db, &info, op, error))
     return FALSE;
   cau_attributes_merge (&info.attributes, op->mask, &op->info.attributes);
+  drop_set_id_bits (&info.attributes, op->mask);
   if (!cau_row_update_version (db, &info, error))
     return FALSE;
   cau_report_info_clear (&op->saved);

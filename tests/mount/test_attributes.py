@@ -100,6 +100,14 @@ class Kept(harness.ReportTest):
         self.assertEqual((stat.S_IMODE(found.st_mode), found.st_atime_ns, found.st_mtime_ns),
                          (0o604, OLD_TIME, OLDER_TIME))
 
+    @harness.needs_root
+    def test_a_change_of_owner_through_an_idle_writer_takes_the_set_id_bits_away(self):
+        write_file(self.path(), b"one")
+        fd = self.open(self.path(), os.O_WRONLY)
+        os.chmod(self.path(), 0o6755)
+        os.fchown(fd, 1234, 567)
+        self.assertEqual((mode(self.path()), os.stat(self.path()).st_uid), (0o755, 1234))
+
     def test_attributes_set_by_path_while_writing_are_saved_with_the_report(self):
         fd = self.open(self.path(), NEW)
         os.write(fd, b"one")
