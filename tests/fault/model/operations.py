@@ -64,6 +64,7 @@ class Model(Tree):
         self.stamp = None
         # What the last operation leaves to a RELEASE, which nobody waits for: (folder, name).
         self.unsettled = set()
+        self.n_thrown_away = 0  # uploads of killed writers; the log has a line for each
 
     def do(self, operation, stamp):
         """The answer; Refused for an error; Skipped if it is not to be done now: then nothing has changed."""
@@ -214,10 +215,12 @@ class Model(Tree):
         if file.n_open or upload is None:
             return
         where = (upload.report.folder, upload.report.name)
-        if upload.failed or (upload.is_killed and (upload.is_written or upload.owes)):
+        is_unsaved = upload.is_written or upload.owes
+        if upload.failed or (upload.is_killed and is_unsaved):
+            self.n_thrown_away += not upload.failed
             self.unsettled.add(where)
             self.abandon(upload)
-        elif upload.is_written or upload.owes:
+        elif is_unsaved:
             self.unsettled.add(where)
             try:
                 self.save_written(upload)

@@ -16,7 +16,7 @@ SIGNALS = [9, 9, 15, 2, 6]
 # How often each operation is tried.
 WEIGHTS = {
     "open": 24, "close": 11, "dup": 3, "fork": 3, "exit": 2, "kill": 3,
-    "read": 3, "pread": 8, "mmap": 2, "drop": 2, "write": 12, "pwrite": 9, "seek": 3, "setfl": 1,
+    "read": 3, "pread": 9, "mmap": 2, "drop": 5, "write": 12, "pwrite": 9, "seek": 3, "setfl": 1,
     "ftruncate": 5, "truncate": 4, "fallocate": 2, "fsync": 5,
     "fstat": 6, "stat": 6, "chmod": 2, "chown": 1, "utime": 2, "fchmod": 2, "fchown": 1, "futime": 2,
     "rename": 9, "unlink": 4, "link": 1, "symlink": 1, "mknod": 1, "mkdir": 2, "rmdir": 1, "list": 4, "statfs": 1,
@@ -27,11 +27,13 @@ WEIGHTS = {
 class Maker:
     """Makes the next operation, one that makes sense in the model's state, until there were @length."""
 
-    def __init__(self, rng, length=LENGTH, may_chown=True):
+    def __init__(self, rng, length=LENGTH, is_root=True):
         self.rng = rng
         self.left = length
         self.tag = 0
-        self.weights = {what: weight for what, weight in WEIGHTS.items() if may_chown or "chown" not in what}
+        # The model knows nothing of permissions: what needs root, or takes rights away, is for root.
+        self.weights = {what: weight for what, weight in WEIGHTS.items() if is_root or "chown" not in what}
+        self.modes = [mode for mode in MODES if is_root or mode & 0o7600 == 0o600]
         self.first = [("mkdir", 0, "B", 0o755), ("mkdir", 0, "A", 0o700)]
 
     def __call__(self, model):
@@ -64,12 +66,12 @@ class Maker:
         return f"{folder}/{name}"
 
     def file(self, model):
-        """(process, slot) of an open file; rather one that writes."""
+        """(process, slot) of an open file; rather one that writes, for there is more to do with it."""
         files = [(number, slot, file) for number, process in sorted(model.processes.items())
                  for slot, file in sorted(process.files.items())]
         if not files:
             return None
-        number, slot, _file = self.rng.choices(files, [3 if file.upload else 1 for *_, file in files])[0]
+        number, slot, _file = self.rng.choices(files, [2 if file.upload else 1 for *_, file in files])[0]
         return number, slot
 
     def data_of(self, model, where):
@@ -107,12 +109,12 @@ class Maker:
     # ---- operations ----
 
     def make_open(self, model):
-        words = [self.rng.choices(("WRONLY", "RDWR", "RDONLY"), (8, 7, 5))[0]]
+        words = [self.rng.choices(("WRONLY", "RDWR", "RDONLY"), (7, 7, 7))[0]]
         words += [word for word, chance in (("CREAT", 0.55), ("EXCL", 0.06), ("TRUNC", 0.3), ("APPEND", 0.3))
                   if self.rng.random() < chance]
         if "CREAT" not in words and "EXCL" in words:
             words.remove("EXCL")
-        return (self.process(), self.rng.randrange(N_SLOTS), self.path(model), "|".join(words), self.rng.choice(MODES))
+        return (self.process(), self.rng.randrange(N_SLOTS), self.path(model), "|".join(words), self.rng.choice(self.modes))
 
     def make_close(self, model):
         return self.with_file(model)
@@ -190,7 +192,7 @@ class Maker:
         return self.process(), self.rng.choice("AB") if self.rng.random() < 0.1 else self.path(model)
 
     def make_chmod(self, model):
-        return self.process(), self.path(model), self.rng.choice(MODES)
+        return self.process(), self.path(model), self.rng.choice(self.modes)
 
     def make_chown(self, model):
         return self.process(), self.path(model), self.rng.choice(OWNERS), self.rng.choice(OWNERS)
@@ -199,7 +201,7 @@ class Maker:
         return self.process(), self.path(model), self.rng.choice(TIMES), self.rng.choice(TIMES)
 
     def make_fchmod(self, model):
-        return self.with_file(model, self.rng.choice(MODES))
+        return self.with_file(model, self.rng.choice(self.modes))
 
     def make_fchown(self, model):
         return self.with_file(model, self.rng.choice(OWNERS), self.rng.choice(OWNERS))
@@ -221,7 +223,7 @@ class Maker:
         return self.process(), self.path(model)
 
     def make_mknod(self, model):
-        return self.process(), self.path(model), self.rng.choice(("REG", "REG", "FIFO")), self.rng.choice(MODES)
+        return self.process(), self.path(model), self.rng.choice(("REG", "REG", "FIFO")), self.rng.choice(self.modes)
 
     def make_mkdir(self, model):
         path = self.path(model) if self.rng.random() < 0.2 else self.rng.choice(("A", "B", "A^", "B{", "plain"))
