@@ -285,13 +285,17 @@ int
 caufs_handle_set_attributes (CaufsHandle *self, CauAttributeMask mask, const CauAttributes *attributes)
 {
   g_autoptr (GError) error = NULL;
+  guint64 version;
 
-  if (!cau_upload_set_attributes (self->upload, mask, attributes, &error))
+  if (!cau_upload_set_attributes (self->upload, mask, attributes, &version, &error))
     {
       g_autofree char *what = caufs_name_describe (self->name);
 
       return caufs_fail (error, "attributes of %s cannot be set", what);
     }
+  /* For who has the version open: the kernel would show what it knows until attr_timeout is over. */
+  if (version != 0)
+    self->view->changed (caufs_ino_of_version (version), self->view->changed_data);
   caufs_view_note_change (self->view, 0);
   return 0;
 }

@@ -318,9 +318,10 @@ gboolean cau_upload_read (CauUpload *self, guint64 offset, void *buffer, gsize l
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Sets attributes of the report that the upload makes or changes; an mtime counts until the next write.
- * They are saved by the next commit, or, if there is nothing to commit and the report exists, at once. */
+ * They are saved by the next commit, or, if there is nothing to commit and the report exists, at once. @version: (out)
+ * (optional): in the latter case CauReportInfo.version of the report, else 0. */
 gboolean cau_upload_set_attributes (CauUpload *self, CauAttributeMask mask, const CauAttributes *attributes,
-                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                                    guint64 *version, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 typedef struct
 {

@@ -406,7 +406,8 @@ cau_upload_read (CauUpload *self, guint64 offset, void *buffer, gsize length, gs
 
 /* The report exists and there is nothing to commit that would carry the attributes. If it was removed, they go with it. */
 static gboolean
-set_saved_attributes (CauUpload *self, CauAttributeMask mask, const CauAttributes *attributes, GError **error)
+set_saved_attributes (CauUpload *self, CauAttributeMask mask, const CauAttributes *attributes, guint64 *version,
+                      GError **error)
 {
   CauReportAttributesOp op = { .op = { .kind = CAU_OP_SET_REPORT_ATTRIBUTES, .durable = TRUE },
                                .mask = mask,
@@ -420,6 +421,8 @@ set_saved_attributes (CauUpload *self, CauAttributeMask mask, const CauAttribute
       return FALSE;
     }
   ok = cau_backend_run (self->store->backend, &op.op, &local);
+  if (ok)
+    *version = op.saved.version;
   cau_report_info_clear (&op.saved);
   if (ok || g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
     return TRUE;
@@ -428,9 +431,11 @@ set_saved_attributes (CauUpload *self, CauAttributeMask mask, const CauAttribute
 }
 
 gboolean
-cau_upload_set_attributes (CauUpload *self, CauAttributeMask mask, const CauAttributes *attributes, GError **error)
+cau_upload_set_attributes (CauUpload *self, CauAttributeMask mask, const CauAttributes *attributes, guint64 *version,
+                           GError **error)
 {
   gboolean ok, at_once;
+  guint64  changed = 0;
 
   cau_upload_enter (self);
   ok = cau_upload_check_alive (self, error);
@@ -438,7 +443,9 @@ cau_upload_set_attributes (CauUpload *self, CauAttributeMask mask, const CauAttr
   at_once = self->committed && !self->dirty;
   g_mutex_unlock (&self->lock);
   if (ok && at_once)
-    ok = set_saved_attributes (self, mask, attributes, error);
+    ok = set_saved_attributes (self, mask, attributes, &changed, error);
+  if (version != NULL)
+    *version = changed;
   if (ok)
     {
       g_mutex_lock (&self->lock);

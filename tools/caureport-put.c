@@ -119,7 +119,7 @@ caureport_put_preserve (CauUpload *upload, const struct stat *status, GError **e
 
   attributes.mode = status->st_mode & 07777;
   attributes.mtime = (gint64) status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
-  return cau_upload_set_attributes (upload, CAU_ATTRIBUTE_MODE | CAU_ATTRIBUTE_MTIME, &attributes, error);
+  return cau_upload_set_attributes (upload, CAU_ATTRIBUTE_MODE | CAU_ATTRIBUTE_MTIME, &attributes, NULL, error);
 }
 
 /* @preserved: what the file's attributes are taken from, or NULL. */

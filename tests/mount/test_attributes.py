@@ -100,6 +100,13 @@ class Kept(harness.ReportTest):
         self.assertEqual((stat.S_IMODE(found.st_mode), found.st_atime_ns, found.st_mtime_ns),
                          (0o604, OLD_TIME, OLDER_TIME))
 
+    def test_attributes_set_through_an_idle_writer_are_seen_at_once_by_readers(self):
+        write_file(self.path(), b"one")
+        reader, writer = self.open(self.path()), self.open(self.path(), os.O_WRONLY)
+        for bits in (0o604, 0o640):
+            os.fchmod(writer, bits)
+            self.assertEqual(stat.S_IMODE(os.fstat(reader).st_mode), bits)
+
     @harness.needs_root
     def test_a_change_of_owner_through_an_idle_writer_takes_the_set_id_bits_away(self):
         write_file(self.path(), b"one")

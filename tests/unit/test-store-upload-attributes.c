@@ -6,7 +6,7 @@ set_attributes (CauUpload *upload, CauAttributeMask mask, CauAttributes attribut
 {
   g_autoptr (GError) error = NULL;
 
-  assert_done (cau_upload_set_attributes (upload, mask, &attributes, &error), &error);
+  assert_done (cau_upload_set_attributes (upload, mask, &attributes, NULL, &error), &error);
 }
 
 static CauAttributes
