@@ -114,7 +114,8 @@ class Maker:
                   if self.rng.random() < chance]
         if "CREAT" not in words and "EXCL" in words:
             words.remove("EXCL")
-        return (self.process(), self.rng.randrange(N_SLOTS), self.path(model), "|".join(words), self.rng.choice(self.modes))
+        slot = self.rng.randrange(N_SLOTS)
+        return self.process(), slot, self.path(model), "|".join(words), self.rng.choice(self.modes)
 
     def make_close(self, model):
         return self.with_file(model)
