@@ -7,7 +7,9 @@ from .state import CHUNK, LIMIT
 
 LENGTH = 60
 N_PROCESSES = 4
-NAMES = ["x", "x", "x", "x", "y", "y", "z", DATED]
+# A sequence keeps to the names of one of these: with few of them more happens to each.
+NAMES = [["x"], ["x", "x", "y"], ["x", "x", "x", "x", "y", "y", "z", DATED]]
+FOLDERS = ["A", "AAAB"]
 MODES = [0o600, 0o644, 0o640, 0o444, 0o755, 0o4755, 0o2644, 0o6711]
 TIMES = [0, -7, 1_500_000_000_987_654_321, 1_600_000_000_123_456_789]
 OWNERS = [0, 1, 1234]
@@ -30,6 +32,8 @@ class Maker:
     def __init__(self, rng, length=LENGTH, is_root=True):
         self.rng = rng
         self.left = length
+        self.names = rng.choice(NAMES)
+        self.folders = rng.choice(FOLDERS)
         self.tag = 0
         # The model knows nothing of permissions: what needs root, or takes rights away, is for root.
         self.weights = {what: weight for what, weight in WEIGHTS.items() if is_root or "chown" not in what}
@@ -61,8 +65,8 @@ class Maker:
             return self.rng.choice(taken)
         if chance < 0.01:
             return self.rng.choice(["plain", "A", "B"])
-        folder = self.rng.choice("AAAB") + (self.rng.choice("^{") if chance > 0.47 else "")
-        name = self.rng.choice(list(BAD_NAMES)) if 0.01 <= chance < 0.03 else self.rng.choice(NAMES)
+        folder = self.rng.choice(self.folders) + (self.rng.choice("^{") if chance > 0.47 else "")
+        name = self.rng.choice(list(BAD_NAMES)) if 0.01 <= chance < 0.03 else self.rng.choice(self.names)
         return f"{folder}/{name}"
 
     def file(self, model):
