@@ -217,6 +217,17 @@ setattr_orchestrator (CaufsView *self, guint64 id, int to_set, const struct stat
   return 0;
 }
 
+/* What was set through a handle of a version that was replaced is the report's as well: the kernel, which keeps the attributes
+ * of the current one, has to hear of it. */
+static void
+note_current_changed (CaufsView *self, guint64 report)
+{
+  guint64 version = cau_store_get_current_version (self->store, report);
+
+  if (version != 0)
+    self->changed (caufs_ino_of_version (version), self->changed_data);
+}
+
 static int
 setattr_version (CaufsView *self, const CaufsCaller *caller, guint64 version, int to_set, const struct stat *wanted,
                  struct stat *st)
@@ -238,6 +249,8 @@ setattr_version (CaufsView *self, const CaufsCaller *caller, guint64 version, in
     return intent == CAUFS_INTENT_NONE && g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE)
              ? caufs_view_retry_reading (self, caller)
              : caufs_fail (error, "attributes of a report cannot be set");
+  if (info.orchestrator == 0)
+    note_current_changed (self, info.report);
   caufs_view_note_change (self, 0);
   caufs_view_fill_report (self, &info, st);
   return 0;

@@ -138,6 +138,14 @@ cau_store_open_report (CauStore *self, guint64 report, guint64 chunk_size, GErro
   return open_current (self, report, NULL, chunk_size, error);
 }
 
+guint64
+cau_store_get_current_version (CauStore *self, guint64 report)
+{
+  g_autoptr (CauReader) reader = cau_store_open_report (self, report, CAU_STORED_CHUNK_SIZE, NULL);
+
+  return reader != NULL ? cau_reader_get_info (reader)->version : 0;
+}
+
 /* ---- bytes ---- */
 
 static gsize

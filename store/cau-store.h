@@ -239,6 +239,9 @@ gboolean cau_store_set_report_attributes (CauStore *self, guint64 version, CauAt
                                           const CauAttributes *attributes, CauReportInfo *info,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The version of CauReportInfo.report that its name leads to now; 0 when it is gone. */
+guint64 cau_store_get_current_version (CauStore *self, guint64 report);
+
 /* ---- reading: GetReport ---- */
 
 /* MSFT_CAURun_Report_Chunk. */

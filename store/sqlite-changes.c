@@ -284,6 +284,18 @@ stale (GError **error)
   return FALSE;
 }
 
+/* A new owner does not get the old one's set-ID bits. The kernel takes them away with the request (notify_change()), but
+ * through a handle for writing it knows only what the mode was when that was opened. */
+static void
+drop_set_id_bits (CauAttributes *attributes, CauAttributeMask mask)
+{
+  if (!(mask & (CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_GID)) || (mask & CAU_ATTRIBUTE_MODE))
+    return;
+  attributes->mode &= ~(guint32) S_ISUID;
+  if (attributes->mode & S_IXGRP)
+    attributes->mode &= ~(guint32) S_ISGID;
+}
+
 /* What had been set of the version @old before it was replaced by writing would be the report's now. Not when it was given to
  * another user since: the right to do this is that of the old one's owner. */
 static gboolean
@@ -299,19 +311,8 @@ set_inherited_attributes (CauDb *db, const CauReportInfo *old, const CauReportAt
   if (current.attributes.uid != old->attributes.uid)
     return stale (error);
   cau_attributes_merge (&current.attributes, op->mask & ~(CauAttributeMask) CAU_ATTRIBUTE_MTIME, &op->info.attributes);
+  drop_set_id_bits (&current.attributes, op->mask);
   return cau_row_update_version (db, &current, error);
-}
-
-/* A new owner does not get the old one's set-ID bits. The kernel takes them away with the request (notify_change()), but
- * through a handle for writing it knows only what the mode was when that was opened. */
-static void
-drop_set_id_bits (CauAttributes *attributes, CauAttributeMask mask)
-{
-  if (!(mask & (CAU_ATTRIBUTE_UID | CAU_ATTRIBUTE_GID)) || (mask & CAU_ATTRIBUTE_MODE))
-    return;
-  attributes->mode &= ~(guint32) S_ISUID;
-  if (attributes->mode & S_IXGRP)
-    attributes->mode &= ~(guint32) S_ISGID;
 }
 
 static gboolean

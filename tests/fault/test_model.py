@@ -189,6 +189,17 @@ class Regressions(ModelTest):
             ("fstat", 0, 1),
         ])
 
+    def test_attributes_set_through_a_reader_of_a_replaced_version_are_seen_at_once(self):
+        self.play([
+            ("mkdir", 0, "A", 0o755),
+            ("mknod", 0, "A/x", "REG", 0o644),
+            ("open", 0, 1, "A/x", "RDONLY", 0o644),
+            ("truncate", 0, "A/x", 5),
+            ("stat", 0, "A/x"),
+            ("fchmod", 0, 1, 0o600),
+            ("stat", 0, "A/x"),
+        ])
+
     def test_a_change_of_owner_through_an_idle_writer_takes_the_set_id_bits_away(self):
         self.play([
             ("mkdir", 0, "A", 0o755),

@@ -107,6 +107,15 @@ class Kept(harness.ReportTest):
             os.fchmod(writer, bits)
             self.assertEqual(stat.S_IMODE(os.fstat(reader).st_mode), bits)
 
+    def test_attributes_set_through_a_reader_of_a_replaced_version_are_seen_at_once(self):
+        write_file(self.path(), b"one")
+        reader = self.open(self.path())
+        write_file(self.path(), b"two")
+        for bits in (0o604, 0o640):
+            os.stat(self.path())
+            os.fchmod(reader, bits)
+            self.assertEqual(mode(self.path()), bits)
+
     @harness.needs_root
     def test_a_change_of_owner_through_an_idle_writer_takes_the_set_id_bits_away(self):
         write_file(self.path(), b"one")

@@ -421,10 +421,21 @@ class Model(Tree):
         file = self.file(number, slot)
         if file.upload:
             self.change_upload(file.upload, changes)
-        elif file.version.state != Version.CURRENT:
-            raise Refused(errno.ESTALE)
         else:
-            file.version.attributes.change(changes)
+            self.change_version(file.version, changes)
+
+    @staticmethod
+    def change_version(version, changes):
+        """One that was replaced by writing passes on what is set of it, unless the report was given to another user."""
+        current = None if version.report.is_removed else version.report.version
+        mode = version.attributes.mode
+        if current and current.attributes.uid != version.attributes.uid:
+            raise Refused(errno.ESTALE)
+        version.attributes.change(changes)
+        if current and current is not version:
+            if version.attributes.mode != mode:  # the kernel asks for what it knows to be the new mode
+                changes = {**changes, "mode": version.attributes.mode}
+            current.attributes.change({name: value for name, value in changes.items() if name != "mtime"})
 
     def change_upload(self, upload, changes):
         """What was not saved yet carries them; else they are saved at once."""
