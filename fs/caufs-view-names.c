@@ -70,6 +70,9 @@ give_upload (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, C
   struct stat st;
 
   caufs_view_fill_upload (self, node, first != NULL ? first->upload : upload, &st);
+  /* One more upload begins empty, and the kernel counts from where it believes the end to be when it appends. */
+  if (for_writing)
+    st.st_size = st.st_blocks = 0;
   if (for_writing || first == NULL)
     return give_ticket (self, caller, id, name, &st, NULL, entry);
   memset (entry, 0, sizeof *entry);

@@ -210,6 +210,16 @@ class Regressions(ModelTest):
             ("stat", 2, "A/x"),
         ])
 
+    def test_a_second_writer_of_a_new_name_begins_with_nothing(self):
+        self.play([
+            ("mkdir", 0, "A", 0o755),
+            ("open", 0, 0, "A/x", "WRONLY|CREAT", 0o644),
+            ("write", 0, 0, 500, 1),
+            ("open", 1, 0, "A/x", "RDWR|APPEND", 0o644),
+            ("write", 1, 0, 40, 2),
+            ("seek", 1, 0, "CUR", 0),
+        ])
+
     def test_a_report_without_a_name_that_is_being_written_has_no_link(self):
         self.play([
             ("mkdir", 0, "A", 0o755),

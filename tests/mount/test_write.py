@@ -278,6 +278,16 @@ class TwoWriters(harness.ReportTest):
         self.assertIn(read_file(self.path())[:1], seen | {b"a", b"b"})
         self.assertEqual(len(set(read_file(self.path()))), 1)
 
+    def test_a_second_writer_of_a_new_name_begins_with_nothing(self):
+        first = self.open(self.path(), NEW)
+        os.write(first, b"first writer")
+        for flags in (os.O_RDWR, os.O_RDWR | os.O_APPEND):
+            second = self.open(self.path(), flags)
+            self.assertEqual(os.fstat(second).st_size, 0)
+            os.write(second, b"two")
+            self.assertEqual(os.lseek(second, 0, os.SEEK_CUR), 3)
+            self.assertEqual(os.fstat(second).st_size, 3)
+
 
 class ManyProcesses(harness.ReportTest):
     """One name that several processes make, change, replace and remove, all at once."""
