@@ -283,11 +283,12 @@ class Crew:
 
     def dispose(self):
         """Ends all of them, whatever they are doing."""
-        for pid, connection in self.workers.values():
+        for pid, _connection in self.workers.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            connection.close()
-        self.workers.clear()
+        for number in list(self.workers):
+            with contextlib.suppress(TimeoutError):
+                self.wait(number)
         self.parent.stdin.close()
         self.parent.wait()
         self.listener.close()
