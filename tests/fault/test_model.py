@@ -20,6 +20,9 @@ from model.workers import Crew, Died
 # So many sequences share a mount before it is mounted again and all their reports are looked at once more.
 BATCH = 20
 
+# What the kernel may believe for how long: changes of this mount are seen at once all the same.
+TIMEOUTS = ((), ("attr_timeout=60", "entry_timeout=60"), ("attr_timeout=0", "entry_timeout=0"))
+
 # So many sequences use a store, before all that they left in it is given up.
 STORE_LIFE = 50 * BATCH
 
@@ -36,6 +39,7 @@ class ModelTest(harness.MountTest):
         self.patience = harness.PATIENCE  # with what a release leads to; the rest is there at once
         self.n_crews = 0
         self.n_operations = 0
+        self.timeouts = TIMEOUTS[0]
         self.mount_again()
 
     def mount_again(self):
@@ -46,7 +50,7 @@ class ModelTest(harness.MountTest):
         self.mounts.clear()
         path = os.path.join(self.dir, "mnt")
         os.makedirs(path, exist_ok=True)
-        self.mount = self.start(f"max_report_size={LIMIT}", path=path)
+        self.mount = self.start(f"max_report_size={LIMIT}", *self.timeouts, path=path)
 
     def dismiss(self):
         if self.crew:
@@ -125,7 +129,7 @@ class Random(ModelTest):
         self.kinds |= {operation[0] for operation in self.plays[-1].done}
         self.met += self.plays[-1].met
         if len(self.plays) == BATCH:
-            self.check_batch(number)
+            self.check_batch(number + 1)
         if number % STORE_LIFE == STORE_LIFE - 1:
             self.start_over(number)
 
@@ -137,6 +141,8 @@ class Random(ModelTest):
             os.unlink(path)
 
     def check_batch(self, number):
+        """Also begins the next one, with other timeouts."""
+        self.timeouts = TIMEOUTS[number // BATCH % len(TIMEOUTS)]
         try:
             self.check_again(self.plays)
         except Difference as error:
@@ -145,7 +151,7 @@ class Random(ModelTest):
 
     def explain(self, number, error, operations):
         """Makes the sequence short, and fails with it."""
-        amount.tell(f"sequence {number}, {len(operations)} operations: {error}")
+        amount.tell(f"sequence {number}, {len(operations)} operations, mounted with {self.timeouts}: {error}")
         self.dismiss()
         self.patience = PATIENCE_WHEN_SHRINKING
         first = self.differs(operations)
@@ -159,6 +165,10 @@ class Random(ModelTest):
 
 class Regressions(ModelTest):
     """What random sequences found, as short as it got. The mount tests say what each is about."""
+
+    def play(self, operations):
+        for self.timeouts in (*TIMEOUTS[1:], TIMEOUTS[0]):  # of the next mount
+            super().play(operations)
 
     def test_closing_what_was_not_written_leaves_the_time_of_what_others_saved(self):
         self.play([
