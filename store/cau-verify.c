@@ -11,7 +11,7 @@ typedef struct
   CauStore            *store;
   const CauCheckFuncs *funcs;
   CauCheckSummary     *summary;
-  GHashTable          *seen; /* versions that were verified under a name */
+  GHashTable          *seen; /* version -> the name that was told of */
   guint8              *raw;  /* a chunk */
   guint64              done, total;
 
@@ -122,11 +122,24 @@ show_progress (Verification *self, gsize length)
     self->funcs->progress (self->done, MAX (self->done, self->total), self->funcs->user_data);
 }
 
+/* SQLite finds fault with a page when it meets it first, and uses it from then on as far as it is right
+ * (SQLite 3.40, btreeInitPage(): isInit is set before the sizes of cells are checked). */
+static gboolean
+read_chunk (Reading *self, guint64 number, GError **error)
+{
+  CauBackend *backend = self->verification->store->backend;
+  guint64     before = self->stored_size;
+
+  if (backend->klass->read_chunk (backend, self->info->version, number, use_chunk, self, NULL))
+    return TRUE;
+  self->stored_size = before;
+  return backend->klass->read_chunk (backend, self->info->version, number, use_chunk, self, error);
+}
+
 static gboolean
 read_chunks (Reading *self, EVP_MD_CTX *hash, GError **error)
 {
   Verification        *v = self->verification;
-  CauBackend          *backend = v->store->backend;
   const CauReportInfo *info = self->info;
 
   for (guint64 number = 0; number < info->n_chunks; number++)
@@ -135,7 +148,7 @@ read_chunks (Reading *self, EVP_MD_CTX *hash, GError **error)
       g_autoptr (GError) local = NULL;
 
       self->length = (gsize) MIN (info->size - offset, CAU_STORED_CHUNK_SIZE);
-      if (backend->klass->read_chunk (backend, info->version, number, use_chunk, self, &local))
+      if (read_chunk (self, number, &local))
         EVP_DigestUpdate (hash, v->raw, self->length);
       else if (is_damage (local) || g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
         note_bad (self, offset, local);
@@ -214,18 +227,32 @@ tell_unreadable (Verification *self, const CauReportInfo *info, const char *prob
   tell (self, &finding);
 }
 
+/* Twice, as read_chunk() does. */
+static CauReader *
+open_reader (Verification *self, const CauReportInfo *info, GError **error)
+{
+  const guint64 chunk_size = CAU_STORED_CHUNK_SIZE * 32;
+  CauReader    *reader = cau_store_get_report (self->store, info->orchestrator, info->name, chunk_size, NULL);
+
+  return reader != NULL ? reader
+                        : cau_store_get_report (self->store, info->orchestrator, info->name, chunk_size, error);
+}
+
+static void
+note_seen (Verification *self, guint64 version, const char *name)
+{
+  g_hash_table_replace (self->seen, g_memdup2 (&version, sizeof version), g_strdup (name));
+}
+
 /* A name that an index has, info->version being what it leads to there. */
 static gboolean
 verify_name (const CauReportInfo *info, gpointer data, GError **error)
 {
   Verification *self = data;
   g_autoptr (GError) local = NULL;
-  g_autoptr (CauReader) reader =
-    cau_store_get_report (self->store, info->orchestrator, info->name, CAU_STORED_CHUNK_SIZE * 32, &local);
-  guint64 *version = g_new (guint64, 1);
+  g_autoptr (CauReader) reader = open_reader (self, info, &local);
 
-  *version = reader != NULL ? cau_reader_get_info (reader)->version : info->version;
-  g_hash_table_add (self->seen, version);
+  note_seen (self, reader != NULL ? cau_reader_get_info (reader)->version : info->version, info->name);
   if (reader != NULL)
     return verify_reader (self, reader, error);
   if (is_damage (local))
@@ -252,7 +279,8 @@ find_barrier (Verification *self, const CauOrchestratorInfo *info, gboolean *gon
   g_autoptr (GError) by_id = NULL;
 
   *gone = FALSE;
-  if (cau_store_find_orchestrator (self->store, &info->guid, &now, &local))
+  if (cau_store_find_orchestrator (self->store, &info->guid, &now, NULL)
+      || cau_store_find_orchestrator (self->store, &info->guid, &now, &local))
     return now.id == info->id ? NULL : g_strdup ("another orchestrator has its GUID");
   if (is_damage (local))
     return g_strdup_printf ("its orchestrator cannot be read: %s", local->message);
@@ -314,7 +342,34 @@ orchestrator_of (const Records *self, guint64 id)
   return NULL;
 }
 
-/* A record that says a name that was not met in the index. */
+/* A record that says a name that was not met in the index. The name is looked up before the record: what was read of one serves
+ * for the other, as long as nothing is committed. */
+static gboolean
+verify_unseen_name (Verification *self, const CauReportInfo *info, GError **error)
+{
+  g_auto (CauReportInfo) current = CAU_REPORT_INFO_INIT;
+  g_autoptr (GError) local = NULL;
+
+  if (cau_store_find_report (self->store, info->orchestrator, info->name, &current, &local))
+    {
+      if (current.version == info->version)
+        return verify_name (info, self, error);
+      if (is_still_there (self, info))
+        tell_unreadable (self, info, "its name leads to another version");
+      return TRUE;
+    }
+  if (!is_damage (local) && !g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (is_still_there (self, info))
+    tell_unreadable (self, info,
+                     is_damage (local) ? local->message
+                                       : "the index of names is damaged: it does not lead to this report");
+  return TRUE;
+}
+
 static gboolean
 verify_unseen (Records *self, const CauReportInfo *info, GError **error)
 {
@@ -322,7 +377,6 @@ verify_unseen (Records *self, const CauReportInfo *info, GError **error)
   const CauOrchestratorInfo *orchestrator = orchestrator_of (self, info->orchestrator);
   gboolean                   gone = FALSE;
   g_autofree char           *barrier = NULL;
-  g_auto (CauReportInfo) current = CAU_REPORT_INFO_INIT;
 
   if (orchestrator != NULL)
     barrier = find_barrier (v, orchestrator, &gone);
@@ -330,15 +384,7 @@ verify_unseen (Records *self, const CauReportInfo *info, GError **error)
     barrier = g_strdup_printf ("orchestrator %" G_GUINT64_FORMAT ", which it belongs to, is lost", info->orchestrator);
   v->guid = orchestrator != NULL ? &orchestrator->guid : NULL;
   v->barrier = barrier;
-  if (gone || !is_still_there (v, info))
-    return TRUE;
-  if (cau_store_find_report (v->store, info->orchestrator, info->name, &current, NULL)
-      && current.version != info->version)
-    {
-      tell_unreadable (v, info, "its name leads to another version");
-      return TRUE;
-    }
-  return verify_name (info, v, error);
+  return gone || verify_unseen_name (v, info, error);
 }
 
 static gboolean
@@ -346,9 +392,11 @@ verify_record (const CauReportInfo *info, gpointer data, GError **error)
 {
   Records      *self = data;
   Verification *v = self->verification;
+  const char   *seen = g_hash_table_lookup (v->seen, &info->version);
   gboolean      ok = TRUE;
 
-  if (g_hash_table_contains (v->seen, &info->version))
+  /* Under another name it is met when the index is damaged, or when it was renamed meanwhile. */
+  if (seen != NULL && (info->name == NULL || g_str_equal (seen, info->name)))
     return TRUE;
   if (info->damaged)
     {
@@ -411,7 +459,8 @@ verify_some (Verification *self, const CauGuid *guid, const char *const *names, 
   CauBackend         *backend = self->store->backend;
   CauOrchestratorInfo info;
 
-  if (!cau_store_find_orchestrator (self->store, guid, &info, error))
+  if (!cau_store_find_orchestrator (self->store, guid, &info, NULL)
+      && !cau_store_find_orchestrator (self->store, guid, &info, error))
     return FALSE;
   self->guid = guid;
   self->id = info.id;
@@ -428,7 +477,7 @@ cau_store_verify (CauStore *self, const CauGuid *guid, const char *const *names,
   gboolean     ok;
 
   memset (summary, 0, sizeof *summary);
-  v.seen = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+  v.seen = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
   v.raw = g_malloc (CAU_STORED_CHUNK_SIZE);
   ok = guid != NULL ? verify_some (&v, guid, names, error) : verify_all (&v, error);
   g_free (v.raw);

@@ -215,8 +215,8 @@ put_chunk (Recovery *self, guint64 version, CauStoredChunk *chunk, GError **erro
 /* What became of the chunks of a version. */
 typedef struct
 {
-  GArray  *bad;         /* (element-type CauRange) */
-  gboolean has_doubts;  /* a chunk was taken whose checksum did not hold */
+  GArray  *bad;         /* (element-type CauRange): lost, or taken although the checksum did not hold */
+  gboolean is_lost;     /* some of it is */
   gboolean is_right;    /* the SHA-256 is that of the version */
   guint64  stored_size; /* of the chunks that were put */
 } Outcome;
@@ -258,10 +258,10 @@ copy_chunks (Recovery *self, const CauReportInfo *info, EVP_MD_CTX *hash, Outcom
       CauChunkState state = cau_salvage_read_chunk (self->salvage, info, number, self->raw, length, &chunk);
 
       show_progress (self, length);
-      outcome->has_doubts |= state == CAU_CHUNK_DOUBTFUL;
-      if (state == CAU_CHUNK_LOST)
+      if (state != CAU_CHUNK_GOOD)
         add_range (outcome->bad, number * CAU_STORED_CHUNK_SIZE, length);
-      if (outcome->bad->len > 0)
+      outcome->is_lost |= state == CAU_CHUNK_LOST;
+      if (outcome->is_lost)
         continue;
       outcome->stored_size += chunk->data != NULL ? g_bytes_get_size (chunk->data) : 0;
       EVP_DigestUpdate (hash, self->raw, length);
@@ -269,7 +269,7 @@ copy_chunks (Recovery *self, const CauReportInfo *info, EVP_MD_CTX *hash, Outcom
         return FALSE;
     }
   EVP_DigestFinal_ex (hash, sha256, NULL);
-  outcome->is_right = outcome->bad->len == 0 && memcmp (sha256, info->sha256, sizeof sha256) == 0;
+  outcome->is_right = !outcome->is_lost && memcmp (sha256, info->sha256, sizeof sha256) == 0;
   return TRUE;
 }
 
@@ -525,10 +525,14 @@ check_old (CauSalvage *salvage, const char *path, GError **error)
 }
 
 static gboolean
-is_free_to_make (const char *path, GError **error)
+can_make (const char *path, GError **error)
 {
+  g_autofree char *folder = g_path_get_dirname (path);
+
   errno = EEXIST;
-  return access (path, F_OK) != 0 || fail_from_errno (path, error);
+  if (access (path, F_OK) != 0 && access (folder, W_OK | X_OK) == 0)
+    return TRUE;
+  return fail_from_errno (path, error);
 }
 
 gboolean
@@ -536,7 +540,7 @@ cau_store_recover (const char *path, const char *new_path, const CauCheckFuncs *
                    GError **error)
 {
   Recovery  self = { .funcs = funcs, .summary = summary };
-  CauImage *image = is_free_to_make (new_path, error) ? cau_image_open (path, error) : NULL;
+  CauImage *image = can_make (new_path, error) ? cau_image_open (path, error) : NULL;
   g_autoptr (CauSalvage) salvage = image != NULL ? cau_salvage_new (image) : NULL;
   gboolean ok;
 

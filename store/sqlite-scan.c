@@ -183,7 +183,8 @@ each_cell (const guint8 *page, guint32 number, guint8 type, void (*use) (guint32
 
   for (guint32 i = 0; i < n_cells && pointers + 2 * i + 2 <= CAU_DB_PAGE_SIZE; i++)
     {
-      guint32 offset = cau_get_u16 (page + pointers + 2 * i);
+      /* SQLite takes no more bits of it either. */
+      guint32 offset = cau_get_u16 (page + pointers + 2 * i) & (CAU_DB_PAGE_SIZE - 1);
 
       if (offset >= pointers && offset + 4 <= CAU_DB_PAGE_SIZE)
         use (offset, data);

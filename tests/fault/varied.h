@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A store with some of everything: orchestrators with and without reports, reports that are small, large, empty, all zeros,
+ * that compress or do not, that were replaced, appended to, renamed, moved and removed. The same each time. */
+
+#include "store-fixture.h"
+
+typedef struct
+{
+  CauGuid guid;
+  char   *name;
+  GBytes *bytes;
+  GBytes *older; /* what it had before; the same if it was saved once */
+  guint32 mode;
+} VariedReport;
+
+/* The reports that the store has, (element-type VariedReport); and the names of those that were removed. */
+GPtrArray *varied_new_reports (void);
+
+/* Makes all of it in the empty @store. */
+void varied_save (CauStore *store);
+
+/* Whether a report of that name was removed. */
+gboolean varied_was_removed (const char *name);
+
+/* The report @name of @guid in @reports; NULL: there is none. */
+const VariedReport *varied_find (GPtrArray *reports, const CauGuid *guid, const char *name);
