@@ -507,20 +507,16 @@ make_store (Recovery *self, const char *path, GError **error)
 static gboolean
 check_old (CauSalvage *salvage, const char *path, GError **error)
 {
-  CauImage *image = cau_salvage_get_image (salvage);
-  guint8    page[CAU_DB_PAGE_SIZE];
-
-  if (cau_salvage_get_orchestrators (salvage)->len > 0 || cau_salvage_get_lost (salvage)->len > 0)
-    return TRUE;
-  if (cau_image_read (image, 1, page) && cau_get_u32 (page + 68) == CAU_DB_APPLICATION_ID
-      && cau_get_u32 (page + 60) == 1)
+  if (cau_salvage_has_format_1 (salvage))
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_FORMAT,
-                 "%s has the older store format 1, which cannot be recovered as it is; open a copy of it for writing"
-                 " once, for example with caureport collect, and recover that",
+                 "%s has the older store format 1; open a copy of it for writing once, for example with caureport"
+                 " collect, and recover that",
                  path);
-  else
+  else if (cau_salvage_get_orchestrators (salvage)->len == 0 && cau_salvage_get_lost (salvage)->len == 0)
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is not a report store, nor the rest of one",
                  path);
+  else
+    return TRUE;
   return FALSE;
 }
 

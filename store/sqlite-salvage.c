@@ -42,6 +42,7 @@ struct _CauSalvage
   GPtrArray  *reports;
   GPtrArray  *lost;
   guint64     last_version;
+  gboolean    has_format_1;
 };
 
 static void
@@ -159,6 +160,18 @@ take_orchestrator (CauSalvage *self, const CauRecord *record)
     add_orchestrator (self, &found);
 }
 
+/* Its columns were those of today but for last_version. */
+static void
+take_format_1 (CauSalvage *self, const CauField *f, gint64 rowid)
+{
+  CauOrchestratorInfo info = { .id = (guint64) rowid };
+
+  if (f[1].length == sizeof info.guid.bytes && f[1].data != NULL)
+    memcpy (info.guid.bytes, f[1].data, sizeof info.guid.bytes);
+  if (cau_row_check_orchestrator (&info, f[9].integer))
+    self->has_format_1 = TRUE;
+}
+
 static void
 take_chunk (CauSalvage *self, const CauRecord *record)
 {
@@ -196,6 +209,8 @@ take_record (const CauRecord *record, gpointer salvage)
     take_version (self, record);
   else if (record->is_table && record->n_fields == 11)
     take_orchestrator (self, record);
+  else if (record->is_table && record->n_fields == 10)
+    take_format_1 (self, f, record->rowid);
   else if (record->is_table && record->n_fields == 3)
     take_chunk (self, record);
   else if (!record->is_table && record->n_fields == 3 && f[1].type == CAU_FIELD_TEXT)
@@ -406,6 +421,12 @@ guint64
 cau_salvage_get_last_version (CauSalvage *self)
 {
   return self->last_version;
+}
+
+gboolean
+cau_salvage_has_format_1 (CauSalvage *self)
+{
+  return self->has_format_1;
 }
 
 guint64

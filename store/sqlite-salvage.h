@@ -22,6 +22,9 @@ CauSalvage *cau_salvage_new (CauImage *image);
 void        cau_salvage_free (CauSalvage *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauSalvage, cau_salvage_free)
 
+/* Whether it is a store of format 1, whose chunks are kept in another way. */
+gboolean cau_salvage_has_format_1 (CauSalvage *self);
+
 /* (element-type CauSalvagedOrchestrator), by id: all that were found, and those that only reports tell of. Borrowed. */
 GArray *cau_salvage_get_orchestrators (CauSalvage *self);
 

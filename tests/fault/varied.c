@@ -60,7 +60,7 @@ varied_new_reports (void)
   add (reports, 1, g_strdup ("dense-small"), fixture_dense_bytes (502, 40000), NULL);
   add (reports, 1, g_strdup ("a chunk"), fixture_bytes (503, STORED_CHUNK), NULL);
   add (reports, 1, g_strdup ("hole"), g_bytes_new_take (g_malloc0 (200000), 200000), NULL);
-  for (guint i = 0; i < 300; i++)
+  for (guint i = 0; i < 150; i++)
     add (reports, 3, g_strdup_printf ("report-%05u", i), fixture_bytes (1000 + i, i % 40), NULL);
   add (reports, 4, g_strdup ("replaced"), fixture_bytes (600, 30000), fixture_dense_bytes (901, 60000));
   add (reports, 4, g_strdup ("appended"), appended_bytes (), fixture_bytes (900, 2 * STORED_CHUNK + 3000));
