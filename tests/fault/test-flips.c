@@ -20,7 +20,6 @@
 /* A round that takes longer hangs. */
 #define PATIENCE_SECONDS 120
 
-#define SUBJECTS 3
 static const guint subject_of_round[] = { 0, 1, 0, 2 };
 
 /* ---- a round ---- */
@@ -33,7 +32,7 @@ typedef enum
 
 typedef struct
 {
-  FlipSubject *subjects[SUBJECTS];
+  FlipSubject *subjects[VARIED_SUBJECTS];
   char        *path;     /* of the damaged store */
   char        *new_path; /* of what was recovered */
   GPtrArray   *reports;
@@ -423,14 +422,6 @@ run_round (Round *self, guint32 seed, guint number)
 
 /* ---- a process of rounds ---- */
 
-static char *
-subject_path (const char *dir, guint number)
-{
-  g_autofree char *name = g_strdup_printf ("subject-%u", number);
-
-  return g_build_filename (dir, name, NULL);
-}
-
 /* @dir: of the subjects; @work: for files that change. */
 static int
 child (const char *dir, const char *work, guint32 seed, guint first, guint n)
@@ -444,9 +435,9 @@ child (const char *dir, const char *work, guint32 seed, guint first, guint n)
   self.read = g_malloc0 (self.reports->len);
   self.verdicts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self.counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  for (guint i = 0; i < SUBJECTS; i++)
+  for (guint i = 0; i < VARIED_SUBJECTS; i++)
     {
-      g_autofree char *path = subject_path (dir, i);
+      g_autofree char *path = varied_subject_path (dir, i);
 
       self.subjects[i] = flip_subject_new (path, i > 0);
     }
@@ -462,47 +453,6 @@ child (const char *dir, const char *work, guint32 seed, guint first, guint n)
 }
 
 /* ---- the test ---- */
-
-static void
-copy_file (const char *from, const char *to, const char *suffix)
-{
-  g_autofree char *from_path = g_strconcat (from, suffix, NULL);
-  g_autofree char *to_path = g_strconcat (to, suffix, NULL);
-  g_autoptr (GBytes) bytes = damage_read_file (from_path);
-
-  damage_write_file (to_path, bytes);
-}
-
-/* 0: all in the file; 1: nearly all in the log; 2: in the file, with changes in the log. */
-static void
-make_subjects (StoreFixture *f)
-{
-  g_autofree char *paths[SUBJECTS];
-  g_autoptr (GPtrArray) reports = varied_new_reports ();
-
-  for (guint i = 0; i < SUBJECTS; i++)
-    paths[i] = subject_path (f->dir, i);
-  varied_save (f->store);
-  copy_file (f->path, paths[1], "");
-  copy_file (f->path, paths[1], "-wal");
-  fixture_close (f);
-  copy_file (f->path, paths[0], "");
-  fixture_reopen (f, 0);
-  for (guint i = 0; i < reports->len; i += 7)
-    {
-      const VariedReport *report = reports->pdata[i];
-      CauOrchestratorInfo info;
-      g_autoptr (GError) error = NULL;
-
-      assert_done (cau_store_find_orchestrator (f->store, &report->guid, &info, &error), &error);
-      fixture_save (f->store, info.id, report->name, report->bytes);
-    }
-  copy_file (f->path, paths[2], "");
-  copy_file (f->path, paths[2], "-wal");
-  fixture_close (f);
-  for (guint i = 0; i < SUBJECTS; i++)
-    g_free (g_steal_pointer (&paths[i]));
-}
 
 static void
 add_count (GHashTable *counts, const char *line)
@@ -585,7 +535,7 @@ damage_is_reported_and_what_is_left_is_saved (void **state)
   guint32       seed = fixture_seed ();
   g_autoptr (GHashTable) counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
-  make_subjects (f);
+  varied_make_subjects (f);
   for (guint first = 0; first < n; first += BATCH)
     {
       g_autofree char *work = make_work_dir (f);

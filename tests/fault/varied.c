@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "varied.h"
 
+#include "store-damage.h"
+
 #include <string.h>
 
 #define APPENDED_TEXT "a line at the end\n"
@@ -152,4 +154,54 @@ varied_save (CauStore *store)
         fixture_save (store, ids[report->guid.bytes[0] / 16 - 1], report->name, report->bytes);
     }
   change_history (store, ids);
+}
+
+/* ---- the files ---- */
+
+char *
+varied_subject_path (const char *dir, guint number)
+{
+  g_autofree char *name = g_strdup_printf ("subject-%u", number);
+
+  return g_build_filename (dir, name, NULL);
+}
+
+static void
+copy_file (const char *from, const char *to, const char *suffix)
+{
+  g_autofree char *from_path = g_strconcat (from, suffix, NULL);
+  g_autofree char *to_path = g_strconcat (to, suffix, NULL);
+  g_autoptr (GBytes) bytes = damage_read_file (from_path);
+
+  damage_write_file (to_path, bytes);
+}
+
+void
+varied_make_subjects (StoreFixture *f)
+{
+  g_autofree char *paths[VARIED_SUBJECTS];
+  g_autoptr (GPtrArray) reports = varied_new_reports ();
+
+  for (guint i = 0; i < VARIED_SUBJECTS; i++)
+    paths[i] = varied_subject_path (f->dir, i);
+  varied_save (f->store);
+  copy_file (f->path, paths[1], "");
+  copy_file (f->path, paths[1], "-wal");
+  fixture_close (f);
+  copy_file (f->path, paths[0], "");
+  fixture_reopen (f, 0);
+  for (guint i = 0; i < reports->len; i += 7)
+    {
+      const VariedReport *report = reports->pdata[i];
+      CauOrchestratorInfo info;
+      g_autoptr (GError) error = NULL;
+
+      assert_done (cau_store_find_orchestrator (f->store, &report->guid, &info, &error), &error);
+      fixture_save (f->store, info.id, report->name, report->bytes);
+    }
+  copy_file (f->path, paths[2], "");
+  copy_file (f->path, paths[2], "-wal");
+  fixture_close (f);
+  for (guint i = 0; i < VARIED_SUBJECTS; i++)
+    g_free (g_steal_pointer (&paths[i]));
 }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What sqlite-salvage.c (rows) and sqlite-salvage-chunks.c share. */
+
+#include "sqlite-salvage.h"
+
+G_BEGIN_DECLS
+
+/* Of a chunk's id: the version that it was written for is above these bits, its number in them. */
+#define NUMBER_BITS 23
+#define NUMBER_MASK ((G_GUINT64_CONSTANT (1) << NUMBER_BITS) - 1)
+#define VERSION_MAX (G_GUINT64_CONSTANT (1) << (63 - NUMBER_BITS))
+
+typedef struct
+{
+  guint64 id;
+  guint32 page;
+  guint16 offset;
+  guint16 beyond; /* which way to look at the image */
+} ChunkRow;
+
+typedef struct
+{
+  guint64 version, number, chunk;
+} InheritedRow;
+
+struct _CauSalvage
+{
+  CauImage   *image;
+  gboolean    beyond; /* while the image is scanned */
+  GHashTable *by_id;  /* version -> CauReportInfo */
+  GArray     *chunks;
+  GArray     *inherited;
+  GPtrArray  *names; /* (element-type CauReportInfo): what indexes and damaged records say */
+  GHashTable *orchestrators_by_id;
+  GArray     *orchestrators;
+  GHashTable *guids; /* id -> CauGuid, from the index */
+  GPtrArray  *reports;
+  GPtrArray  *lost;
+  guint64     last_version;
+  gboolean    has_format_1;
+};
+
+/* Orders InheritedRow by version and number. */
+gint cau_inherited_compare (gconstpointer a, gconstpointer b);
+
+G_END_DECLS
