@@ -23,6 +23,7 @@ typedef struct
   gboolean      reverse;
   CaureportSort sort;
   guint64       n_shown;
+  guint64       n_damaged; /* of those shown */
 } CaureportList;
 
 static void
@@ -110,10 +111,34 @@ caureport_list_show_report_json (CaureportList *self, const CauReportInfo *info)
   caureport_list_show_json (self, builder);
 }
 
+/* Of a record that fails its check nothing but the name is sure. */
+static void
+caureport_list_show_damaged (CaureportList *self, const CauReportInfo *info)
+{
+  g_autofree char *name = caureport_one_line (info->name);
+
+  self->n_damaged++;
+  if (self->json)
+    {
+      g_autoptr (JsonBuilder) builder = json_builder_new ();
+
+      json_builder_begin_object (builder);
+      caureport_json_add_string (builder, "name", g_steal_pointer (&name));
+      json_builder_set_member_name (builder, "damaged");
+      json_builder_add_boolean_value (builder, TRUE);
+      json_builder_end_object (builder);
+      caureport_list_show_json (self, builder);
+    }
+  else
+    printf ("%12s %12s  %-20s  %-20s  %s\n", "damaged", "?", "?", "?", name);
+}
+
 static void
 caureport_list_show_report (CaureportList *self, const CauReportInfo *info)
 {
-  if (self->json)
+  if (info->damaged)
+    caureport_list_show_damaged (self, info);
+  else if (self->json)
     caureport_list_show_report_json (self, info);
   else
     {
@@ -210,7 +235,12 @@ caureport_list_reports (CaureportList *self, CauStore *store, guint64 orchestrat
         caureport_list_show_report (self, g_ptr_array_index (collected, i));
     }
   caureport_list_end (self);
-  return TRUE;
+  if (self->n_damaged == 0)
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+               "the records of %" G_GUINT64_FORMAT " reports are damaged; caureport verify tells more",
+               self->n_damaged);
+  return FALSE;
 }
 
 static gboolean
@@ -254,7 +284,7 @@ caureport_list_show (CaureportList *self, Caureport *app, const CaureportTarget 
 gboolean
 caureport_run_ls (Caureport *self, int n_words, char **words, GError **error)
 {
-  CaureportList    list = { FALSE, FALSE, FALSE, CAUREPORT_SORT_NAME, 0 };
+  CaureportList    list = { FALSE, FALSE, FALSE, CAUREPORT_SORT_NAME, 0, 0 };
   g_autofree char *sort = NULL;
   GOptionEntry     entries[] = {
         { "json", 'j', 0, G_OPTION_ARG_NONE, &list.json, "Print a JSON array, an object a line", NULL },

@@ -11,10 +11,10 @@ import unittest
 import amount
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mount"))
-from harness import (CHUNK, GUID, Mount, MountTest, ReportTest, caufs_mounts_at, random_bytes, read_file,  # noqa: E402
-                     text_bytes, wait_until, write_file)
+from harness import (CHUNK, GUID, Mount, MountTest, ReportTest, caufs_mounts_at, needs_root, random_bytes,  # noqa: E402
+                     read_file, text_bytes, wait_until, write_file)
 
-DAMAGED = 5
+DAMAGED, NO_SPACE = 5, 6
 
 
 def find(store, piece):
@@ -93,6 +93,17 @@ class DamagedChunk(ReportTest):
         self.root, self.folder = self.mount.path, os.path.join(self.mount.path, GUID)
         self.assertEqual(self.listed(), ["good"])
         self.assert_report(self.path("good"), self.data[::-1])
+
+    @needs_root
+    def test_recover_without_room_leaves_nothing(self):
+        self.mount.finish()
+        disk = os.path.join(self.dir, "disk")
+        os.mkdir(disk)
+        self.run_program("mount", "-t", "tmpfs", "-o", "size=600k", "caufs-test", disk)
+        self.addCleanup(self.run_program, "umount", disk)
+        self.caureport_recover(os.path.join(disk, "new.cau"), NO_SPACE)
+        self.assertIn("no space left", self.stderr)
+        self.assertEqual(os.listdir(disk), [])
 
     def caureport_recover(self, new, status):
         self.run_program(os.environ["CAUREPORT"], "recover", self.store, new, status=status)

@@ -88,6 +88,16 @@ class Verify(DamageTest):
         self.assertEqual([entry["name"] for entry in damaged], ["small"])
         self.assertIn("checksum of its record", damaged[0]["problem"])
 
+    def test_a_list_says_which_records_are_damaged(self):
+        self.sql("UPDATE versions SET size = size + 1 WHERE name = 'small'")
+        lines = self.run_tool("ls", OTHER_GUID, status=DAMAGED).decode().splitlines()
+        self.assertEqual([line.split()[-1] for line in lines[1:]], ["big", "small"])
+        self.assertRegex(lines[2], r"^ +damaged +\? +\? +\? +small$")
+        self.assertIn("the records of 1 reports are damaged; caureport verify tells more", self.messages)
+        for words in [(), ("--sort", "size")]:
+            found = json.loads(self.run_tool("ls", "--json", OTHER_GUID, *words, status=DAMAGED))
+            self.assertIn({"name": "small", "damaged": True}, found)
+
     def test_other_bytes_than_were_saved(self):
         self.sql("UPDATE chunks SET data = NULL WHERE id / 8388608 = (SELECT id FROM versions WHERE name = 'small')")
         self.assertEqual([entry["name"] for entry in self.of_status(self.verify(), "damaged")], ["small"])
@@ -219,6 +229,25 @@ class Recover(DamageTest):
         self.assertEqual(guids, ["00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"])
         self.assertEqual(self.get("small", guid=guids[1]), b"a small report")
         self.assertEqual(sum(entry["reports"] for entry in self.json("ls")), len(before))
+
+    def test_what_was_removed_does_not_come_back(self):
+        self.run_tool("put", GUID, *[self.write_file(f"report-{i:04}", b"%d" % i) for i in range(300)])
+        # Deleting all rows of a table frees its pages as they are.
+        database = sqlite3.connect(self.store)
+        database.executescript("PRAGMA secure_delete=OFF; DELETE FROM versions; DELETE FROM chunks;"
+                               "UPDATE orchestrators SET n_reports = 0; PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        whole = read_file(self.store)
+        self.assertIn(b"report-0123", whole)
+        for what, page in [("nothing", None), ("the free list", 1), ("the map of pages", 2)]:
+            with self.subTest(damaged=what):
+                self.overwrite(0, whole)
+                if page is not None:
+                    self.overwrite((page - 1) * PAGE, bytes(PAGE))
+                found = self.recover()
+                self.assertEqual(found, [entry for entry in found if entry["status"] in ("summary", "note")])
+                self.assertEqual(found[-1]["saved"], 0)
+                os.unlink(self.new)
 
     def test_an_existing_file_is_not_touched(self):
         self.write_file("new.db", b"precious")
