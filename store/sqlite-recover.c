@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cau-check.h"
 #include "cau-codec.h"
+#include "cau-files.h"
 #include "sqlite-chunks.h"
 #include "sqlite-rows.h"
 #include "sqlite-salvage.h"
@@ -488,12 +489,17 @@ put_in_place (const char *temporary, const char *path, GError **error)
   return TRUE;
 }
 
+/* The new store has the mode and, for root, the owner of the old one. */
 static gboolean
-make_store (Recovery *self, const char *path, GError **error)
+make_store (Recovery *self, const char *old, const char *path, GError **error)
 {
   g_autofree char *temporary = g_strdup_printf ("%s.recovering-%08x", path, g_random_int ());
+  int              fd = cau_files_open_beside (old, temporary, O_RDWR, TRUE);
   gboolean         ok;
 
+  if (fd < 0)
+    return fail_from_errno (path, error);
+  close (fd);
   self->to = cau_db_open (temporary, CAU_DB_CREATE, error);
   ok = self->to != NULL && copy_all (self, error);
   g_clear_pointer (&self->to, cau_db_close);
@@ -546,7 +552,7 @@ cau_store_recover (const char *path, const char *new_path, const CauCheckFuncs *
   self.salvage = salvage;
   self.guids = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
   self.raw = g_malloc (CAU_STORED_CHUNK_SIZE);
-  ok = make_store (&self, new_path, error);
+  ok = make_store (&self, path, new_path, error);
   if (ok)
     tell_of_the_rest (&self);
   g_free (self.raw);

@@ -94,10 +94,8 @@ set_damaged (CauStmt *stmt, const char *what, guint64 id, GError **error)
   return FALSE;
 }
 
-/* Whether a record whose checksum is right can be ours: anybody can compute that. What is not said here does no harm
- * when it is wrong. */
-static gboolean
-is_sound (const CauReportInfo *info)
+gboolean
+cau_row_is_sound (const CauReportInfo *info)
 {
   return info->version > 0 && info->version <= CAU_VERSION_MAX && info->report > 0 && info->report <= CAU_VERSION_MAX
          && info->size <= CAU_REPORT_SIZE_MAX && (info->attributes.mode & ~(guint32) 07777) == 0
@@ -148,7 +146,7 @@ cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error)
   get_attributes (stmt, 9, &info->attributes);
   if (!cau_row_check_version (info, sqlite3_column_int64 (stmt, 15)))
     return set_damaged (stmt, "the record of version", info->version, error);
-  if (!is_sound (info))
+  if (!cau_row_is_sound (info))
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
                    "%s: the record of version %" G_GUINT64_FORMAT " says what no report can be",

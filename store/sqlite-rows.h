@@ -21,6 +21,10 @@ gboolean cau_row_get_version (CauStmt *stmt, CauReportInfo *info, GError **error
 gboolean cau_row_check_orchestrator (const CauOrchestratorInfo *info, gint64 checksum);
 gboolean cau_row_check_version (const CauReportInfo *info, gint64 checksum);
 
+/* Whether a record whose checksum is right can be ours: anybody can compute that. What is not said here does no harm
+ * when it is wrong. */
+gboolean cau_row_is_sound (const CauReportInfo *info);
+
 /* @info->id is set to the new row's unless @is_root, the row 0. */
 gboolean cau_row_insert_orchestrator (CauDb *db, CauOrchestratorInfo *info, gboolean is_root, GError **error);
 

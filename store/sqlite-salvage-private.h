@@ -10,7 +10,6 @@ G_BEGIN_DECLS
 /* Of a chunk's id: the version that it was written for is above these bits, its number in them. */
 #define NUMBER_BITS 23
 #define NUMBER_MASK ((G_GUINT64_CONSTANT (1) << NUMBER_BITS) - 1)
-#define VERSION_MAX (G_GUINT64_CONSTANT (1) << (63 - NUMBER_BITS))
 
 typedef struct
 {

@@ -77,7 +77,7 @@ take_version (CauSalvage *self, const CauRecord *record)
   info->seed = field_u64 (&f[7]);
   info->saved = f[8].integer;
   get_attributes (&f[9], &info->attributes);
-  if (!cau_row_check_version (info, f[15].integer) || info->size > CAU_REPORT_SIZE_MAX || info->version >= VERSION_MAX)
+  if (!cau_row_check_version (info, f[15].integer) || !cau_row_is_sound (info))
     {
       note_name (self, info->orchestrator, g_steal_pointer (&info->name), info->version, FALSE);
       info_free (info);
@@ -111,9 +111,9 @@ take_orchestrator (CauSalvage *self, const CauRecord *record)
     memcpy (found.info.guid.bytes, f[1].data, sizeof found.info.guid.bytes);
   get_attributes (&f[4], &found.info.attributes);
   found.info.attributes.mode &= 07777;
-  if (!cau_row_check_orchestrator (&found.info, f[10].integer))
+  if (found.info.id > CAU_ORCHESTRATOR_MAX || !cau_row_check_orchestrator (&found.info, f[10].integer))
     return;
-  if (found.info.id == CAU_STORE_ROOT_ID && field_u64 (&f[3]) < VERSION_MAX)
+  if (found.info.id == CAU_STORE_ROOT_ID && field_u64 (&f[3]) <= CAU_VERSION_MAX)
     self->last_version = MAX (self->last_version, field_u64 (&f[3]));
   known = g_hash_table_lookup (self->orchestrators_by_id, &found.info.id);
   if (known == NULL || known->info.attributes.ctime < found.info.attributes.ctime)
@@ -227,7 +227,7 @@ ensure_orchestrator (CauSalvage *self, guint64 id)
   CauSalvagedOrchestrator unknown = { .info = { .id = id } };
   const CauGuid          *guid = g_hash_table_lookup (self->guids, &id);
 
-  if (id >= VERSION_MAX || g_hash_table_contains (self->orchestrators_by_id, &id))
+  if (id > CAU_ORCHESTRATOR_MAX || g_hash_table_contains (self->orchestrators_by_id, &id))
     return;
   if (guid != NULL)
     unknown.info.guid = *guid;

@@ -170,6 +170,14 @@ class Recover(DamageTest):
         self.assertEqual(self.get("big", guid=OTHER_GUID), self.big)
         self.put("more", b"it can be written to", guid=GUID)
 
+    def test_it_is_open_to_the_same_users(self):
+        os.chmod(self.store, 0o640)
+        if os.geteuid() == 0:
+            os.chown(self.store, 65534, 65533)
+        self.recover()
+        old, new = os.stat(self.store), os.stat(self.new)
+        self.assertEqual((new.st_mode, new.st_uid, new.st_gid), (old.st_mode, old.st_uid, old.st_gid))
+
     def test_without_its_first_page(self):
         before = self.state()
         self.sql("PRAGMA wal_checkpoint(TRUNCATE)")
