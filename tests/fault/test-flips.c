@@ -432,7 +432,9 @@ run_round (Round *self, guint32 seed, guint number)
   if (!flip_is_unchanged (subject, self->path))
     wrong (self, "recover has changed the store");
   check_reading (self, in_log, recovered);
-  check_writing (self);
+  /* For each of the subjects every second time: it takes as long as all else. */
+  if (number / G_N_ELEMENTS (subject_of_round) % 2 == 0)
+    check_writing (self);
 }
 
 /* ---- a process of rounds ---- */
