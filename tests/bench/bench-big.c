@@ -50,6 +50,7 @@ make_report_pattern (const char *folder)
       memcpy (pattern + filled, data, size);
       filled += size;
     }
+  bench_corpus_clear (&corpus);
   return pattern;
 }
 

@@ -50,6 +50,15 @@ bench_corpus_load (BenchCorpus *corpus, const char *folder)
 }
 
 void
+bench_corpus_clear (BenchCorpus *corpus)
+{
+  for (gsize i = 0; i < corpus->n; i++)
+    g_bytes_unref (corpus->all[i]);
+  corpus->n = 0;
+  g_clear_pointer (&corpus->all, g_free);
+}
+
+void
 bench_report_name (guint64 number, char name[BENCH_NAME_SIZE])
 {
   time_t    t = 946684800 + (time_t) number * 60;
@@ -149,7 +158,7 @@ work (gpointer data)
   return NULL;
 }
 
-/* Takes over @pool's order. */
+/* Takes over @pool's order and corpus. */
 static void
 run_pool (Pool *pool, BenchResult *result)
 {
@@ -166,6 +175,7 @@ run_pool (Pool *pool, BenchResult *result)
   g_mutex_clear (&pool->lock);
   close (pool->folder_fd);
   g_clear_pointer (&pool->order, g_free);
+  bench_corpus_clear (&pool->corpus);
   result->n_ops = pool->n;
   result->n_bytes = pool->n_bytes;
 }

@@ -48,6 +48,7 @@ typedef struct
 } BenchCorpus;
 
 void bench_corpus_load (BenchCorpus *corpus, const char *folder);
+void bench_corpus_clear (BenchCorpus *corpus);
 
 #define BENCH_NAME_SIZE 40
 
