@@ -161,5 +161,6 @@ main (int argc, char **argv)
   g_print ("{\"ops\":%" G_GUINT64_FORMAT ",\"seconds\":%.6f,\"user\":%.6f,\"system\":%.6f,\"bytes\":%" G_GUINT64_FORMAT
            "}\n",
            result.n_ops, (double) (result.end - result.start) * 1e-6, result.user, result.system, result.n_bytes);
+  g_free (options.corpus);
   return 0;
 }

@@ -8,13 +8,13 @@ G_BEGIN_DECLS
 /* What the command line asked for. */
 typedef struct
 {
-  guint       n_threads; /* 1..64 */
-  guint64     n_ops;     /* 0: as many as there are reports */
-  guint64     seed;
-  guint64     first; /* number of the first report to save */
-  gboolean    fsync; /* fsync(2) before each close */
-  const char *corpus;
-  char      **args; /* what follows the command; NULL-terminated */
+  guint    n_threads; /* 1..64 */
+  guint64  n_ops;     /* 0: as many as there are reports */
+  guint64  seed;
+  guint64  first;  /* number of the first report to save */
+  gboolean fsync;  /* fsync(2) before each close */
+  char    *corpus; /* owned */
+  char   **args;   /* what follows the command; NULL-terminated */
 } BenchOptions;
 
 /* What was done, without what prepared it. */
