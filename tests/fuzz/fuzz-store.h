@@ -27,5 +27,8 @@ typedef enum
  * is beyond what any store can say. */
 void store_exercise (StoreRules rules);
 
+/* How many reports the undamaged store @path has; each must read. */
+guint64 store_count_good (const char *path, StoreRules rules);
+
 /* Changes @bytes as @input says: bytes set, ranges copied and cleared, pages swapped, the end cut off. */
 void mutate_bytes (GByteArray *bytes, FuzzInput *input);
