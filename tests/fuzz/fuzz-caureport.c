@@ -4,6 +4,7 @@
 
 #include "fuzz.h"
 
+#include "cau-check.h"
 #include "caureport.h"
 
 #include <locale.h>
@@ -11,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The linker puts it in the place of cau_store_open(). */
+/* The linker puts them in the place of cau_store_open() and cau_store_recover(). */
 CauStore *__wrap_cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error);
+gboolean  __wrap_cau_store_recover (const char *path, const char *new_path, const CauCheckFuncs *funcs,
+                                    CauCheckSummary *summary, GError **error);
 
 CauStore *
 __wrap_cau_store_open (const char *uri, CauStoreOpenFlags flags G_GNUC_UNUSED, GError **error)
@@ -20,6 +23,15 @@ __wrap_cau_store_open (const char *uri, CauStoreOpenFlags flags G_GNUC_UNUSED, G
   fuzz_check (uri[0] != '\0');
   g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "there is no store %s", uri);
   return NULL;
+}
+
+gboolean
+__wrap_cau_store_recover (const char *path, const char *new_path G_GNUC_UNUSED,
+                          const CauCheckFuncs *funcs G_GNUC_UNUSED, CauCheckSummary *summary G_GNUC_UNUSED,
+                          GError **error)
+{
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "there is no store %s", path);
+  return FALSE;
 }
 
 int
@@ -64,8 +76,8 @@ run (GPtrArray *words)
   stdout = out;
   stderr = err;
   check_messages (status, messages);
-  /* Without a store there is help, and the version, and nothing else to print. */
-  fuzz_check ((status == CAUREPORT_STATUS_OK) == (n_output > 0));
+  /* Without a store only help and the version are a success. */
+  fuzz_check (status != CAUREPORT_STATUS_OK || n_output > 0);
   free (output);
   free (messages);
 }

@@ -5,6 +5,7 @@
  * ThreadSanitizer learns nothing: it would take what they protect for races. Calls from within GLib do not come here (it is linked with
  * -Bsymbolic-functions), so it goes on with its own; no mutex of ours is ever locked by GLib. */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <glib.h>
 #include <pthread.h>
@@ -20,9 +21,6 @@
 #undef g_once_init_leave
 
 #define REAL(name) ((__typeof__ (&name)) real_function (#name))
-
-/* <dlfcn.h> has RTLD_NEXT only with _GNU_SOURCE, which the build sets. */
-#include <dlfcn.h>
 
 static void *
 real_function (const char *name)
