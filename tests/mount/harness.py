@@ -259,7 +259,7 @@ class Child:
                "    for line in sys.stdin:\n"
                "        try: say(repr(eval(line)))\n"
                "        except OSError as error: say(os.strerror(error.errno))\n"
-               "signal.signal(signal.SIGINT, signal.SIG_DFL)\n")
+               "for number in signal.SIGINT, signal.SIGHUP: signal.signal(number, signal.SIG_DFL)\n")
 
     def __init__(self, script, *arguments, **popen):
         self.process = subprocess.Popen(
