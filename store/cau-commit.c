@@ -4,6 +4,9 @@
 /* How an upload becomes the report: handed to the backend, and, for what was only appended, again when somebody else was
  * first. */
 
+/* With more bytes to hash, as after a truncation to gigabytes, a commit would hold the thread that began it for seconds. */
+#define HASH_HERE (16 * 1024 * 1024)
+
 /* Ends the commit in hand: first the caller is told, while what was saved stands still, then the gate opens. Whoever waits for
  * that may free the upload as soon as the lock is let go. */
 static void
@@ -189,6 +192,13 @@ cau_upload_rebase (gpointer upload, gpointer store)
   finish_commit (self, error);
 }
 
+void
+cau_upload_hash (gpointer upload, G_GNUC_UNUSED gpointer store)
+{
+  cau_backend_enter_thread ();
+  submit_commit (upload);
+}
+
 static void
 start_commit (CauUpload *self, CauCommitCallback callback, gpointer user_data, gboolean *finished)
 {
@@ -209,10 +219,12 @@ start_commit (CauUpload *self, CauCommitCallback callback, gpointer user_data, g
   g_mutex_lock (&self->lock);
   needed = self->dirty || !self->committed;
   g_mutex_unlock (&self->lock);
-  if (needed)
+  if (!needed)
+    finish_commit (self, NULL);
+  else if (cau_staging_get_unhashed (self->staging) <= HASH_HERE)
     submit_commit (self);
   else
-    finish_commit (self, NULL);
+    g_thread_pool_push (self->store->hashers, self, NULL);
 }
 
 void

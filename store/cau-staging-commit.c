@@ -26,6 +26,12 @@ hash_rest (CauStaging *self, guint8 *sha256, GError **error)
   return TRUE;
 }
 
+guint64
+cau_staging_get_unhashed (CauStaging *self)
+{
+  return self->size - MIN (self->hashed, self->size);
+}
+
 static GPtrArray *
 copy_encoded (CauStaging *self)
 {

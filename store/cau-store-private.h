@@ -14,8 +14,9 @@ struct _CauStore
   CauBackend     *backend;
   guint64         max_report_size; /* never 0; set before threads use the store */
   CauTargets     *targets;
-  CauShares      *shares; /* what its uploads take */
+  CauShares      *shares;   /* what its uploads take */
   GThreadPool    *rebasers; /* of CauUpload: appends that have to be put after somebody else's commit */
+  GThreadPool    *hashers;  /* of CauUpload: commits that take seconds before they come to the backend */
   GThreadPool    *encoders; /* see cau-encoder.h; NULL when opened for reading only */
 };
 
@@ -31,7 +32,8 @@ CauReader *cau_store_open_report (CauStore *self, guint64 report, guint64 chunk_
 /* The offsets at which the chunks put so far by cau_store_put_report() end: (element-type guint64), borrowed. */
 GArray *cau_upload_get_put_ends (CauUpload *self);
 
-/* Runs on a thread of store->rebasers. */
+/* Run on a thread of store->rebasers, and store->hashers. */
 void cau_upload_rebase (gpointer upload, gpointer store);
+void cau_upload_hash (gpointer upload, gpointer store);
 
 G_END_DECLS

@@ -7,6 +7,9 @@
 /* Threads that put appends after somebody else's commit: rare, and each waits for the disk. */
 #define REBASERS_MAX 2
 
+/* Commits at once that have much to hash. */
+#define HASHERS_MAX 2
+
 /* Reports that a cursor reads at a time. */
 #define IDS_PAGE 256
 
@@ -61,6 +64,7 @@ cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error)
   self->targets = cau_targets_new ();
   self->shares = cau_shares_new ();
   self->rebasers = g_thread_pool_new (cau_upload_rebase, self, REBASERS_MAX, FALSE, NULL);
+  self->hashers = g_thread_pool_new (cau_upload_hash, self, HASHERS_MAX, FALSE, NULL);
   if (!backend->read_only)
     self->encoders = cau_encoder_pool_new ();
   return self;
@@ -78,6 +82,7 @@ store_free (gpointer data)
 {
   CauStore *self = data;
 
+  g_thread_pool_free (self->hashers, FALSE, TRUE);
   g_thread_pool_free (self->rebasers, FALSE, TRUE);
   if (self->encoders != NULL)
     g_thread_pool_free (self->encoders, FALSE, TRUE);
