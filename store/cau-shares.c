@@ -16,6 +16,7 @@ struct _CauShares
   /* Set before threads use the store; G_MAXUINT64 or G_MAXSSIZE: none. */
   Amounts max;
   gssize  max_buffered;
+  guint32 own_uid; /* immutable; asking takes a system call */
 
   GMutex      lock; /* guards what follows, and all shares */
   Amounts     used;
@@ -34,6 +35,7 @@ cau_shares_new (void)
 {
   CauShares *self = g_new0 (CauShares, 1);
 
+  self->own_uid = geteuid ();
   g_mutex_init (&self->lock);
   self->users = g_hash_table_new (g_int_hash, g_int_equal);
   cau_shares_set_limits (self, 0, 0, 0);
@@ -61,7 +63,7 @@ cau_shares_set_limits (CauShares *self, guint64 max_uploads, guint64 max_staged,
 static guint64
 share_of (const CauShare *self, guint64 max)
 {
-  return self->uid == 0 || self->uid == geteuid () ? max : MAX (max / 2, 1);
+  return self->uid == 0 || self->uid == self->all->own_uid ? max : MAX (max / 2, 1);
 }
 
 static CauShare *
