@@ -23,6 +23,7 @@ struct _CaufsDir
   gint       n_refs; /* atomic */
   CaufsView *view;   /* borrowed */
   guint64    ino;    /* immutable */
+  uid_t      uid;    /* immutable; to whom it counts */
 
   GMutex  lock;
   GArray *checkpoints; /* (element-type CaufsCheckpoint), by offset; lock, as what follows */
@@ -47,17 +48,20 @@ caufs_checkpoint_clear (gpointer data)
 }
 
 int
-caufs_dir_open (CaufsView *view, guint64 ino, CaufsDir **dir)
+caufs_dir_open (CaufsView *view, guint64 ino, uid_t uid, CaufsDir **dir)
 {
   CaufsNodeKind kind = caufs_ino_get_kind (ino);
   CaufsDir     *self;
 
   if (kind != CAUFS_NODE_ROOT && kind != CAUFS_NODE_ORCHESTRATOR)
     return -ENOTDIR;
+  if (!caufs_quota_take (view->open_dirs, uid))
+    return -ENFILE;
   self = g_new0 (CaufsDir, 1);
   self->n_refs = 1;
   self->view = view;
   self->ino = ino;
+  self->uid = uid;
   g_mutex_init (&self->lock);
   self->checkpoints = g_array_new (FALSE, FALSE, sizeof (CaufsCheckpoint));
   g_array_set_clear_func (self->checkpoints, caufs_checkpoint_clear);
@@ -102,6 +106,7 @@ caufs_dir_close (CaufsDir *self)
   g_mutex_lock (&self->view->lock);
   g_hash_table_remove (self->view->dirs, self);
   g_mutex_unlock (&self->view->lock);
+  caufs_quota_give (self->view->open_dirs, self->uid);
   caufs_dir_unref (self);
 }
 

@@ -15,7 +15,8 @@ typedef struct _CaufsDir CaufsDir; /* opaque; counted; thread-safe */
 typedef gboolean (*CaufsDirAdd) (const char *name, const struct fuse_entry_param *entry, off_t next,
                                  gpointer user_data);
 
-int  caufs_dir_open (CaufsView *view, guint64 ino, CaufsDir **dir);
+/* For user @uid. */
+int  caufs_dir_open (CaufsView *view, guint64 ino, uid_t uid, CaufsDir **dir);
 void caufs_dir_close (CaufsDir *self);
 
 /* Gives entries from @offset on, until @add has no room or there are no more. Fails only before the

@@ -102,6 +102,7 @@ caufs_handle_close (CaufsHandle *self)
 {
   gboolean is_crowd_gone = leave_crowd (self->view, self);
 
+  caufs_quota_give (self->view->open_files, self->uid);
   if (self->upload != NULL)
     {
       caufs_node_drop_handle (self->node, self, self->upload);

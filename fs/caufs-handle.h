@@ -25,6 +25,7 @@ struct _CaufsHandle
 {
   gint       n_refs; /* atomic */
   CaufsView *view;   /* borrowed */
+  uid_t      uid;    /* whose open file it counts as: see caufs_view_open() */
   CaufsName *name;   /* owned */
   CauReader *reader; /* owned; NULL when it writes */
   CaufsNode *node;   /* pinned; NULL when it reads, as is upload */

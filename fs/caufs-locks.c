@@ -9,15 +9,23 @@
  * (MAX_DEADLK_ITERATIONS in fs/locks.c). */
 #define DEADLOCK_STEPS 10
 
+/* Bounds of what users can make the daemon keep, and search at each request: locks of one report, of all, and requests that
+ * wait. */
+#define MAX_OF_REPORT 1024
+#define MAX_HELD 65536
+#define MAX_WAITING 4096
+
 struct _CaufsLocks
 {
   GMutex lock;
   GQueue waiting; /* of CaufsLockWait.link, oldest first; lock */
+  guint  n_held;  /* in all lists; lock */
 };
 
 struct _CaufsLockList
 {
-  GArray *held[CAUFS_N_LOCK_KINDS]; /* (element-type CaufsLock); CaufsLocks.lock */
+  CaufsLocks *all;                      /* borrowed; set before anything is held; CaufsLocks.lock, as what follows */
+  GArray     *held[CAUFS_N_LOCK_KINDS]; /* (element-type CaufsLock); CaufsLocks.lock */
 };
 
 CaufsLocks *
@@ -50,6 +58,15 @@ caufs_lock_list_new (void)
 void
 caufs_lock_list_free (CaufsLockList *self)
 {
+  CaufsLocks *all = self->all;
+
+  if (all != NULL)
+    {
+      g_mutex_lock (&all->lock);
+      for (guint kind = 0; kind < CAUFS_N_LOCK_KINDS; kind++)
+        all->n_held -= self->held[kind]->len;
+      g_mutex_unlock (&all->lock);
+    }
   for (guint kind = 0; kind < CAUFS_N_LOCK_KINDS; kind++)
     g_array_unref (self->held[kind]);
   g_free (self);
@@ -95,9 +112,10 @@ keep_rest (GArray *held, const CaufsLock *old, const CaufsLock *lock)
     }
 }
 
-/* Puts @lock into *@held, in place of what its owner has there, joined with neighbours of its type. */
-static void
-apply (GArray **held, const CaufsLock *lock)
+/* Puts @lock into *@held, in place of what its owner has there, joined with neighbours of its type. FALSE, with nothing
+ * changed, when there would be too many: taking away the middle of a lock makes two of one. */
+static gboolean
+apply_locked (CaufsLocks *self, GArray **held, const CaufsLock *lock)
 {
   GArray   *result = g_array_sized_new (FALSE, FALSE, sizeof (CaufsLock), (*held)->len + 2);
   CaufsLock joined = *lock;
@@ -120,22 +138,33 @@ apply (GArray **held, const CaufsLock *lock)
     }
   if (lock->type != F_UNLCK)
     g_array_append_val (result, joined);
+  if (result->len > (*held)->len && (result->len > MAX_OF_REPORT || self->n_held >= MAX_HELD))
+    {
+      g_array_unref (result);
+      return FALSE;
+    }
+  self->n_held += result->len;
+  self->n_held -= (*held)->len;
   g_array_unref (*held);
   *held = result;
+  return TRUE;
 }
 
 static void
-remove_owner (GArray *held, guint64 owner)
+remove_owner_locked (CaufsLocks *self, GArray *held, guint64 owner)
 {
   for (guint i = held->len; i > 0; i--)
     if (g_array_index (held, CaufsLock, i - 1).owner == owner)
-      g_array_remove_index_fast (held, i - 1);
+      {
+        g_array_remove_index_fast (held, i - 1);
+        self->n_held--;
+      }
 }
 
 /* The lock in the way of @lock, or NULL. A reader's handle gets no FLUSH, so that a lock set through it
  * may outlive its process when another one shares the handle: such a lock is dropped here. */
 static const CaufsLock *
-find_conflict (GArray *held, const CaufsLock *lock)
+find_conflict_locked (CaufsLocks *self, GArray *held, const CaufsLock *lock)
 {
   for (guint i = 0; i < held->len; i++)
     {
@@ -145,8 +174,8 @@ find_conflict (GArray *held, const CaufsLock *lock)
         continue;
       if (!caufs_process_is_gone (other->pid))
         return other;
-      remove_owner (held, other->owner);
-      return find_conflict (held, lock);
+      remove_owner_locked (self, held, other->owner);
+      return find_conflict_locked (self, held, lock);
     }
   return NULL;
 }
@@ -161,7 +190,7 @@ find_blocker_of_owner_locked (CaufsLocks *self, guint64 owner)
       const CaufsLockWait *wait = l->data;
 
       if (wait->kind == CAUFS_LOCK_POSIX && wait->lock.owner == owner)
-        return find_conflict (wait->list->held[CAUFS_LOCK_POSIX], &wait->lock);
+        return find_conflict_locked (self, wait->list->held[CAUFS_LOCK_POSIX], &wait->lock);
     }
   return NULL;
 }
@@ -190,9 +219,9 @@ take_ready_locked (CaufsLocks *self, GQueue *ready)
       GArray       **held = &wait->list->held[wait->kind];
 
       next = l->next;
-      if (find_conflict (*held, &wait->lock) != NULL)
+      if (find_conflict_locked (self, *held, &wait->lock) != NULL)
         continue;
-      apply (held, &wait->lock);
+      wait->result = apply_locked (self, held, &wait->lock) ? 0 : -ENOLCK;
       g_queue_unlink (&self->waiting, l);
       wait->is_queued = FALSE;
       g_queue_push_tail_link (ready, l);
@@ -200,7 +229,7 @@ take_ready_locked (CaufsLocks *self, GQueue *ready)
 }
 
 static void
-finish (GQueue *waits, int result)
+finish (GQueue *waits)
 {
   GList *l;
 
@@ -208,7 +237,7 @@ finish (GQueue *waits, int result)
     {
       CaufsLockWait *wait = l->data;
 
-      wait->done (wait, result);
+      wait->done (wait, wait->result);
     }
 }
 
@@ -217,6 +246,8 @@ queue_locked (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const C
 {
   if (wait->is_cancelled)
     return -EINTR;
+  if (self->waiting.length >= MAX_WAITING)
+    return -ENOLCK;
   wait->list = list;
   wait->kind = kind;
   wait->lock = *lock;
@@ -229,13 +260,10 @@ queue_locked (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const C
 static int
 set_locked (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const CaufsLock *lock, CaufsLockWait *wait)
 {
-  const CaufsLock *blocker = lock->type != F_UNLCK ? find_conflict (list->held[kind], lock) : NULL;
+  const CaufsLock *blocker = lock->type != F_UNLCK ? find_conflict_locked (self, list->held[kind], lock) : NULL;
 
   if (blocker == NULL)
-    {
-      apply (&list->held[kind], lock);
-      return 0;
-    }
+    return apply_locked (self, &list->held[kind], lock) ? 0 : -ENOLCK;
   if (wait == NULL)
     return -EAGAIN;
   if (kind == CAUFS_LOCK_POSIX && is_deadlock_locked (self, lock->owner, blocker))
@@ -250,15 +278,16 @@ caufs_locks_set (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, cons
   int    r;
 
   g_mutex_lock (&self->lock);
+  list->all = self;
   /* flock(2) first gives up what it has: two who both want to turn a shared lock into an exclusive one
    * would wait for each other for ever. */
   if (kind == CAUFS_LOCK_FLOCK)
-    remove_owner (list->held[kind], lock->owner);
+    remove_owner_locked (self, list->held[kind], lock->owner);
   r = set_locked (self, list, kind, lock, wait);
   take_ready_locked (self, &ready);
   g_mutex_unlock (&self->lock);
 
-  finish (&ready, 0);
+  finish (&ready);
   return r;
 }
 
@@ -284,14 +313,14 @@ caufs_locks_get (CaufsLocks *self, CaufsLockList *list, const CaufsLock *lock, C
   const CaufsLock *blocker;
 
   g_mutex_lock (&self->lock);
-  blocker = find_conflict (list->held[CAUFS_LOCK_POSIX], lock);
+  blocker = find_conflict_locked (self, list->held[CAUFS_LOCK_POSIX], lock);
   *found = blocker != NULL ? *blocker : *lock;
   if (blocker == NULL)
     found->type = F_UNLCK;
   take_ready_locked (self, &ready); /* the search may have dropped a lock */
   g_mutex_unlock (&self->lock);
 
-  finish (&ready, 0);
+  finish (&ready);
 }
 
 void
@@ -302,12 +331,12 @@ caufs_locks_release (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, 
   g_mutex_lock (&self->lock);
   if (list->held[kind]->len > 0)
     {
-      remove_owner (list->held[kind], owner);
+      remove_owner_locked (self, list->held[kind], owner);
       take_ready_locked (self, &ready);
     }
   g_mutex_unlock (&self->lock);
 
-  finish (&ready, 0);
+  finish (&ready);
 }
 
 void
@@ -319,10 +348,13 @@ caufs_locks_shut_down (CaufsLocks *self, int result)
   g_mutex_lock (&self->lock);
   while ((l = g_queue_pop_head_link (&self->waiting)) != NULL)
     {
-      ((CaufsLockWait *) l->data)->is_queued = FALSE;
+      CaufsLockWait *wait = l->data;
+
+      wait->is_queued = FALSE;
+      wait->result = result;
       g_queue_push_tail_link (&ready, l);
     }
   g_mutex_unlock (&self->lock);
 
-  finish (&ready, result);
+  finish (&ready);
 }

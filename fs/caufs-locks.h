@@ -45,6 +45,7 @@ struct _CaufsLockWait
   GList          link;
   gboolean       is_queued;
   gboolean       is_cancelled;
+  int            result;
 };
 
 /* What caufs_locks_set() returns when the wait was queued; done() may have been called by then. */
@@ -59,7 +60,7 @@ void           caufs_lock_list_free (CaufsLockList *self);
 
 /* Sets (or, F_UNLCK, takes away) @lock; an owner's own locks in its range make room. Returns: 0;
  * -EAGAIN when another's lock is in the way and @wait is NULL; CAUFS_LOCK_WAITS when it is queued; -EDEADLK when waiting would never end;
- * -EINTR when @wait was cancelled before. */
+ * -EINTR when @wait was cancelled before; -ENOLCK when there are too many locks, or too many wait. */
 int caufs_locks_set (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const CaufsLock *lock,
                      CaufsLockWait *wait);
 

@@ -15,6 +15,9 @@
 
 #define MAX_THREADS 16
 
+/* What uploads may hold in memory, a quarter of a thousand large ones: beyond it they go to the disk sooner. */
+#define MAX_UPLOAD_MEMORY ((guint64) 256 << 20)
+
 /* After a signal, requests that the kernel had queued are still served: a close must not fail because the mount ends. But who
  * goes on writing does not keep the mount alive. */
 #define DRAIN_TIME (1 * G_TIME_SPAN_SECOND)
@@ -164,6 +167,17 @@ raise_file_limit (void)
   setrlimit (RLIMIT_NOFILE, &limit);
 }
 
+/* All that can be there: it matters for what one user gets of it. */
+static guint64
+find_max_staged (const CaufsOptions *options, CauStore *store)
+{
+  CauStoreStat stat;
+
+  if (options->max_staged != CAUFS_STAGED_AUTO)
+    return options->max_staged;
+  return cau_store_stat (store, &stat, NULL) ? stat.blocks * stat.block_size : 0;
+}
+
 static CauStore *
 open_store (const CaufsOptions *options, GError **error)
 {
@@ -172,6 +186,7 @@ open_store (const CaufsOptions *options, GError **error)
 
   if (store == NULL || !cau_store_set_limits (store, options->max_size, options->max_report_size, error))
     return NULL;
+  cau_store_set_upload_limits (store, options->max_uploads, find_max_staged (options, store), MAX_UPLOAD_MEMORY);
   return g_steal_pointer (&store);
 }
 

@@ -287,14 +287,15 @@ caufs_settle_end (CaufsSettle *self, CaufsName *name)
   g_mutex_unlock (&name->table->lock);
 }
 
+/* One that was noted by @latest, less the time that it has. */
 static CaufsSettle *
-find_settling_locked (CaufsNames *self, guint64 orchestrator, const char *name)
+find_settling_locked (CaufsNames *self, guint64 orchestrator, const char *name, gint64 latest)
 {
   for (guint i = 0; i < self->settling->len; i++)
     {
       CaufsSettle *settle = g_ptr_array_index (self->settling, i);
 
-      if (settle->name->name != NULL && settle->name->orchestrator == orchestrator
+      if (settle->deadline <= latest && settle->name->name != NULL && settle->name->orchestrator == orchestrator
           && (name == NULL || strcmp (settle->name->name, name) == 0))
         return settle;
     }
@@ -304,10 +305,12 @@ find_settling_locked (CaufsNames *self, guint64 orchestrator, const char *name)
 void
 caufs_names_wait_settled (CaufsNames *self, guint64 orchestrator, const char *name)
 {
+  /* What is closed later does not matter to who asks now: they would wait for ever on somebody who goes on closing files. */
+  const gint64 latest = g_get_monotonic_time () + CAUFS_SETTLE_TIME;
   CaufsSettle *settle;
 
   g_mutex_lock (&self->lock);
-  while ((settle = find_settling_locked (self, orchestrator, name)) != NULL)
+  while ((settle = find_settling_locked (self, orchestrator, name, latest)) != NULL)
     {
       if (g_get_monotonic_time () < settle->deadline)
         {

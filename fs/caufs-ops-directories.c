@@ -13,8 +13,9 @@ caufs_dir_of (const struct fuse_file_info *fi)
 void
 caufs_ops_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-  CaufsDir *dir = NULL;
-  int       r = caufs_dir_open (caufs_get_view (req), ino, &dir);
+  CaufsCaller caller = caufs_get_caller (req);
+  CaufsDir   *dir = NULL;
+  int         r = caufs_dir_open (caufs_get_view (req), ino, caller.uid, &dir);
 
   if (r < 0)
     {

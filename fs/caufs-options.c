@@ -9,6 +9,11 @@
 #include <string.h>
 
 #define DEFAULT_TIMEOUT 1.0
+/* What is more than enough for reports, and bounds what a user can make the daemon do: docs/security.md. */
+#define DEFAULT_MAX_REPORT_SIZE (G_GUINT64_CONSTANT (4) << 30)
+#define DEFAULT_MAX_UPLOADS 16384
+#define DEFAULT_MAX_OPEN 65536
+
 #define TIMEOUT_MAX (365.0 * 24 * 60 * 60)
 
 /* A wrong option is answered with the nearest right one if it takes no more changes than this to make it right. */
@@ -38,8 +43,13 @@ const char caufs_options_help[]
     "\n"
     "  ro                    change nothing\n"
     "  worm                  reports can be added, never changed, renamed or removed\n"
-    "  max_report_size=SIZE  refuse larger reports (SIZE: bytes, or with K, M, G, T)\n"
+    "  max_report_size=SIZE  refuse larger reports (default: 4G; SIZE is a number of\n"
+    "                          bytes, or one with K, M, G, T)\n"
     "  max_size=SIZE         refuse to let the store grow beyond this\n"
+    "  max_staged=SIZE       refuse to keep more that is written and not saved yet\n"
+    "  max_uploads=NUMBER    refuse to have more reports written at the same time\n"
+    "                          (default: 16384)\n"
+    "  max_open=NUMBER       refuse to have more files open (default: 65536)\n"
     "  keep_killed           save what a killed program had written\n"
     "  uid=UID, gid=GID      show everything as belonging to these\n"
     "  umask=OCTAL           show all permissions but these\n"
@@ -61,6 +71,7 @@ typedef enum
   OPTION_RW,      /* takes back ro: the last one counts */
   OPTION_IGNORE,  /* is for mount(8) and fstab, or always on */
   OPTION_SIZE,    /* guint64 */
+  OPTION_COUNT,   /* guint64 */
   OPTION_SECONDS, /* double */
   OPTION_UID,     /* uid, gid, umask, max_read: a number, with a flag that it is set */
   OPTION_GID,
@@ -84,6 +95,9 @@ static const Option options[] = {
   { "worm", FALSE, OPTION_FLAG, FIELD (worm) },
   { "max_report_size", TRUE, OPTION_SIZE, FIELD (max_report_size) },
   { "max_size", TRUE, OPTION_SIZE, FIELD (max_size) },
+  { "max_staged", TRUE, OPTION_SIZE, FIELD (max_staged) },
+  { "max_uploads", TRUE, OPTION_COUNT, FIELD (max_uploads) },
+  { "max_open", TRUE, OPTION_COUNT, FIELD (max_open) },
   { "keep_killed", FALSE, OPTION_FLAG, FIELD (keep_killed) },
   { "uid", TRUE, OPTION_UID, 0 },
   { "gid", TRUE, OPTION_GID, 0 },
@@ -271,6 +285,9 @@ apply_option (CaufsOptions *self, const Option *option, const char *text, const 
       return TRUE;
     case OPTION_SIZE:
       return parse_size (option->name, value, &G_STRUCT_MEMBER (guint64, self, option->offset), error);
+    case OPTION_COUNT:
+      return parse_number (option->name, value, 10, G_MAXINT64, &G_STRUCT_MEMBER (guint64, self, option->offset),
+                           error);
     case OPTION_SECONDS:
       return parse_seconds (option->name, value, &G_STRUCT_MEMBER (double, self, option->offset), error);
     case OPTION_IO_URING:
@@ -463,6 +480,10 @@ caufs_options_parse (int argc, char **argv, GError **error)
 
   self->attr_timeout = DEFAULT_TIMEOUT;
   self->entry_timeout = DEFAULT_TIMEOUT;
+  self->max_report_size = DEFAULT_MAX_REPORT_SIZE;
+  self->max_staged = CAUFS_STAGED_AUTO;
+  self->max_uploads = DEFAULT_MAX_UPLOADS;
+  self->max_open = DEFAULT_MAX_OPEN;
   if (!parse_switches (self, argc, argv, error))
     return NULL;
   if (self->mode == CAUFS_MODE_MOUNT && !parse_operands (self, argc, argv, error))

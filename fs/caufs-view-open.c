@@ -9,6 +9,10 @@
 /* The mode of a report that another process removed while a thread here was opening it for writing. */
 #define LOST_MODE 0600
 
+/* So many bytes are hashed in no time, and so many requests may at once truncate by path to more. */
+#define LARGE (64 * 1024 * 1024)
+#define MAX_TRUNCATING 4
+
 /* ---- trying again ---- */
 
 int
@@ -116,8 +120,8 @@ open_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, int fl
   return r;
 }
 
-int
-caufs_view_truncate_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, guint64 size, struct stat *st)
+static int
+truncate_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, guint64 size, struct stat *st)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CauUpload) upload = NULL;
@@ -137,6 +141,20 @@ caufs_view_truncate_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNod
   caufs_view_note_change (self, orchestrator);
   caufs_view_fill_upload (self, node, upload, st);
   return 0;
+}
+
+/* All bytes are hashed, which takes seconds for each gigabyte, and the request holds a thread meanwhile, of which there are few. */
+int
+caufs_view_truncate_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, guint64 size, struct stat *st)
+{
+  int r = -EBUSY;
+
+  if (size <= LARGE)
+    return truncate_ticket (self, caller, node, size, st);
+  if (g_atomic_int_add (&self->n_truncating, 1) < MAX_TRUNCATING)
+    r = truncate_ticket (self, caller, node, size, st);
+  g_atomic_int_add (&self->n_truncating, -1);
+  return r;
 }
 
 /* A second upload on a node: somebody opened /proc/self/fd/N, or /dev/stdout, which leads straight to it. */
@@ -235,8 +253,8 @@ open_version (CaufsView *self, const CaufsCaller *caller, guint64 version, gbool
   return caufs_view_retry_version (self, caller, CAUFS_INTENT_WRITE, version);
 }
 
-int
-caufs_view_open (CaufsView *self, const CaufsCaller *caller, guint64 ino, int flags, CaufsHandle **handle)
+static int
+open_node (CaufsView *self, const CaufsCaller *caller, guint64 ino, int flags, CaufsHandle **handle)
 {
   gboolean for_writing = is_for_writing (flags);
   g_autoptr (CaufsNode) node = NULL;
@@ -260,6 +278,28 @@ caufs_view_open (CaufsView *self, const CaufsCaller *caller, guint64 ino, int fl
   return -ESTALE;
 }
 
+/* Counts the handle that an open made, or does not count the one that it did not make. */
+static int
+count_open (CaufsView *self, const CaufsCaller *caller, int result, CaufsHandle *handle)
+{
+  if (result < 0)
+    caufs_quota_give (self->open_files, caller->uid);
+  else
+    handle->uid = caller->uid;
+  return result;
+}
+
+int
+caufs_view_open (CaufsView *self, const CaufsCaller *caller, guint64 ino, int flags, CaufsHandle **handle)
+{
+  int r;
+
+  if (!caufs_quota_take (self->open_files, caller->uid))
+    return -ENFILE;
+  r = open_node (self, caller, ino, flags, handle);
+  return count_open (self, caller, r, *handle);
+}
+
 /* The kernel believes that there is no such report. If there is, then somebody else has just made it, and the kernel
  * has not checked whether the caller may write it: it has to look again. */
 static int
@@ -272,9 +312,9 @@ retry_create (CaufsView *self, const CaufsCaller *caller, guint64 orchestrator, 
   return -ESTALE;
 }
 
-int
-caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 parent, const char *name, mode_t mode, int flags,
-                   struct fuse_entry_param *entry, CaufsHandle **handle)
+static int
+create_node (CaufsView *self, const CaufsCaller *caller, guint64 parent, const char *name, mode_t mode, int flags,
+             struct fuse_entry_param *entry, CaufsHandle **handle)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CaufsName) key = NULL;
@@ -302,4 +342,16 @@ caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 parent, c
   entry->attr_timeout = self->options->attr_timeout;
   caufs_node_add_lookup (node);
   return 0;
+}
+
+int
+caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 parent, const char *name, mode_t mode, int flags,
+                   struct fuse_entry_param *entry, CaufsHandle **handle)
+{
+  int r;
+
+  if (!caufs_quota_take (self->open_files, caller->uid))
+    return -ENFILE;
+  r = create_node (self, caller, parent, name, mode, flags, entry, handle);
+  return count_open (self, caller, r, *handle);
 }

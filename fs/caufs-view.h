@@ -9,6 +9,7 @@
 #include "caufs-intents.h"
 #include "caufs-nodes.h"
 #include "caufs-options.h"
+#include "caufs-quota.h"
 #include "caufs-recent.h"
 
 G_BEGIN_DECLS
@@ -29,11 +30,14 @@ struct _CaufsView
   CaufsNodes         *nodes;
   CaufsIntents       *intents;
   CaufsRecent        *recent;
+  CaufsQuota         *open_files; /* what handles count to */
+  CaufsQuota         *open_dirs;
 
   CaufsChangedFunc changed;
   gpointer         changed_data;
 
-  gint generation; /* counts what changes names or attributes of reports, after the change; atomic */
+  gint n_truncating; /* requests that make a large report of another one and wait for it; atomic */
+  gint generation;   /* counts what changes names or attributes of reports, after the change; atomic */
 
   GMutex      lock;
   GCond       idle;

@@ -344,7 +344,7 @@ class Timeouts(harness.ReportTest):
 
 class CommandLine(harness.MountTest):
     OPTIONS = ("ro", "worm", "max_report_size", "max_size", "keep_killed", "uid", "gid", "umask", "attr_timeout",
-               "entry_timeout", "allow_other")
+               "entry_timeout", "allow_other", "max_staged", "max_uploads", "max_open")
 
     def caufs(self, *arguments, status):
         return self.run_program(CAUFS, *arguments, status=status, stdin=subprocess.DEVNULL).decode()
