@@ -9,7 +9,8 @@ program=${program:-caufs}
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 libglib2.0-dev libsqlite3-dev
   libzstd-dev libssl-dev libxxhash-dev libjson-glib-dev)
 # shellcheck disable=SC2034
-test_packages=(libcmocka-dev python3 rsync tar ed vim-tiny attr strace util-linux procps)
+test_packages=(libcmocka-dev python3 rsync tar ed vim-tiny attr strace util-linux procps
+  systemd)
 
 # The runtime of its sanitizers and of libFuzzer is in a package that has clang's version in its name: cau_need_clang.
 # shellcheck disable=SC2034
