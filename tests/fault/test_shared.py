@@ -153,6 +153,19 @@ class Attributes(harness.ReportTest):
         replacer.kill()
         return os.stat(self.path())
 
+    def test_what_is_set_of_a_replaced_version_is_seen_at_once(self):
+        write_file(self.path(), b"first")
+        old = self.open(self.path())
+        write_file(self.path(), b"second, which is longer")
+        write_file(self.path("other"), b"so that nobody writes the report any more")
+        self.assertEqual(os.stat(self.path()).st_mode & 0o777, 0o644)
+        os.fchmod(old, 0o640)
+        self.assertEqual(os.stat(self.path()).st_mode & 0o777, 0o640)
+        self.assertEqual(os.stat(self.path()).st_size, 23)
+        found = os.fstat(old)
+        self.assertEqual((found.st_mode & 0o777, found.st_size, found.st_nlink), (0o640, 5, 0))
+        self.assertEqual(os.pread(old, 100, 0), b"first")
+
     def test_attributes_of_a_report_that_is_replaced_by_writing_stay(self):
         found = self.check("writing")
         self.assertEqual(found.st_mode & 0o777, 0o640)
