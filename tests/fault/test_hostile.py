@@ -118,14 +118,15 @@ class LongCloses(HostileTest):
         for maker in makers:
             maker.tell()
         done = 0
-        while len(select.select([maker.process.stdout for maker in makers], [], [], 0)[0]) < self.N:
+        while not select.select([maker.process.stdout for maker in makers], [], [], 0)[0]:
             self.assert_report(self.path("old"), b"stays")
             self.assert_works()
             done += 1
         for maker in makers:
             maker.expect("closed")
-        amount.tell(f"{done} saves, reads and listings beside {self.N} closes of {self.SIZE >> 30} GiB of zeros")
-        self.assertGreater(done, 3)
+        amount.tell(f"{done} saves, reads and listings before the first of {self.N} closes of "
+                    f"{self.SIZE >> 30} GiB of zeros was done")
+        self.assertGreater(done, 10)
         self.assertEqual(os.stat(self.path("gap0")).st_size, self.SIZE)
         self.assertLess(self.store_bytes(), 64 * MIB)
         self.assertLess(self.memory(), 256 * MIB)
