@@ -16,6 +16,10 @@ typedef enum
   CAU_FINDING_NOTE,    /* something to know, and no damage */
 } CauFindingKind;
 
+/* After so many stored chunks in a row that do not read, the rest of a report is taken for lost: one whose record says a size that it
+ * never had would keep who looks busy for hours. */
+#define CAU_CHECK_BAD_CHUNKS_MAX 1024
+
 typedef struct
 {
   guint64 offset, length;

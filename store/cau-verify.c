@@ -136,6 +136,23 @@ read_chunk (Reading *self, guint64 number, GError **error)
   return backend->klass->read_chunk (backend, self->info->version, number, use_chunk, self, error);
 }
 
+/* Chunks in a row, up to the last one read, that do not read. */
+static guint64
+count_bad (const Reading *self)
+{
+  const CauRange *last = self->bad->len > 0 ? &g_array_index (self->bad, CauRange, self->bad->len - 1) : NULL;
+
+  return last != NULL ? cau_stored_chunks (last->length) : 0;
+}
+
+static void
+give_up (Reading *self)
+{
+  CauRange *last = &g_array_index (self->bad, CauRange, self->bad->len - 1);
+
+  last->length = self->info->size - last->offset;
+}
+
 static gboolean
 read_chunks (Reading *self, EVP_MD_CTX *hash, GError **error)
 {
@@ -158,6 +175,11 @@ read_chunks (Reading *self, EVP_MD_CTX *hash, GError **error)
           return FALSE;
         }
       show_progress (v, self->length);
+      if (local != NULL && count_bad (self) >= CAU_CHECK_BAD_CHUNKS_MAX)
+        {
+          give_up (self);
+          return TRUE;
+        }
     }
   return TRUE;
 }

@@ -157,6 +157,17 @@ overlay_equal (Overlay *a, Overlay *b)
   return TRUE;
 }
 
+/* No page has a higher number: a file and its log have few pages that were never written. Without a bound a log of one frame
+ * could have all numbers there are looked at. */
+static guint32
+highest_page (CauImage *self)
+{
+  struct stat st;
+  guint64     n_frames = fstat (self->log, &st) == 0 ? (guint64) (st.st_size / FRAME_SIZE) : 0;
+
+  return (guint32) MIN (2 * ((guint64) self->n_in_file + n_frames) + 65536, G_MAXUINT32 - 1);
+}
+
 /* Reads the log's frames. SQLite's view ends at the first that is not good. Old frames of the log's last round, which come after
  * the newest, have another salt. */
 static void
@@ -166,6 +177,7 @@ read_log (CauImage *self)
   g_autoptr (GArray) pending = g_array_new (FALSE, FALSE, sizeof (Frame));
   LogState state;
   gboolean broken = !read_log_header (self->log, &state);
+  guint32  max = highest_page (self);
 
   if (broken)
     self->beyond = overlay_copy (self->as_sqlite);
@@ -179,7 +191,7 @@ read_log (CauImage *self)
           broken = TRUE;
           self->beyond = overlay_copy (self->as_sqlite);
         }
-      if (!good || entry.page == 0)
+      if (!good || entry.page == 0 || entry.page > max)
         continue;
       g_array_append_val (pending, entry);
       self->n_pages = MAX (self->n_pages, entry.page);

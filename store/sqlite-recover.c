@@ -218,6 +218,7 @@ typedef struct
 {
   GArray  *bad;         /* (element-type CauRange): lost, or taken although the checksum did not hold */
   gboolean is_lost;     /* some of it is */
+  guint64  n_in_a_row;  /* chunks that were lost one after the other */
   gboolean is_right;    /* the SHA-256 is that of the version */
   guint64  stored_size; /* of the chunks that were put */
 } Outcome;
@@ -262,6 +263,13 @@ copy_chunks (Recovery *self, const CauReportInfo *info, EVP_MD_CTX *hash, Outcom
       if (state != CAU_CHUNK_GOOD)
         add_range (outcome->bad, number * CAU_STORED_CHUNK_SIZE, length);
       outcome->is_lost |= state == CAU_CHUNK_LOST;
+      outcome->n_in_a_row = state == CAU_CHUNK_LOST ? outcome->n_in_a_row + 1 : 0;
+      if (outcome->n_in_a_row >= CAU_CHECK_BAD_CHUNKS_MAX && number + 1 < info->n_chunks)
+        {
+          add_range (outcome->bad, (number + 1) * CAU_STORED_CHUNK_SIZE,
+                     info->size - (number + 1) * CAU_STORED_CHUNK_SIZE);
+          break;
+        }
       if (outcome->is_lost)
         continue;
       outcome->stored_size += chunk->data != NULL ? g_bytes_get_size (chunk->data) : 0;
@@ -303,13 +311,19 @@ copy_version (Recovery *self, const CauReportInfo *info, Outcome *outcome, GErro
 static void
 show_pieces (Recovery *self, const CauReportInfo *info, const CauFinding *finding)
 {
-  for (guint64 number = 0; self->funcs->piece != NULL && number < info->n_chunks; number++)
+  guint64 n_lost = 0;
+
+  for (guint64 number = 0; self->funcs->piece != NULL && number < info->n_chunks && n_lost < CAU_CHECK_BAD_CHUNKS_MAX;
+       number++)
     {
       gsize length = chunk_length (info, number);
       g_autoptr (CauStoredChunk) chunk = NULL;
 
-      if (cau_salvage_read_chunk (self->salvage, info, number, self->raw, length, &chunk) == CAU_CHUNK_GOOD)
-        self->funcs->piece (finding, number * CAU_STORED_CHUNK_SIZE, self->raw, length, self->funcs->user_data);
+      n_lost++;
+      if (cau_salvage_read_chunk (self->salvage, info, number, self->raw, length, &chunk) != CAU_CHUNK_GOOD)
+        continue;
+      n_lost = 0;
+      self->funcs->piece (finding, number * CAU_STORED_CHUNK_SIZE, self->raw, length, self->funcs->user_data);
     }
 }
 
