@@ -3,9 +3,9 @@
 
 /* Whether the disk has what was written to a WAL, as far as this process knows.
  *
- * When a sync fails, Linux takes the pages that could not be written for clean: a later sync succeeds without them, and
- * each open file hears of the failure once at most (lore: "fsyncgate"; errseq_t since Linux 4.13). So a WAL whose sync failed, for any
- * connection, is not sound until all of it was written again and synced. */
+ * When a sync fails, Linux takes the pages that could not be written for clean: a later sync succeeds without them, and each open file
+ * hears of the failure once at most (errseq_t, since Linux 4.13). So a WAL whose sync failed, for any connection, is
+ * not sound until all of it was written again and synced. */
 
 #include <glib.h>
 
