@@ -77,6 +77,13 @@ guint fixture_seconds (guint normally);
 guint64 fixture_peak_memory (void);
 void    fixture_forget_peak_memory (void);
 
+/* What it may be more than the code under test needs: sanitizers keep what was freed for a while, to see it used. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define FIXTURE_MEMORY_SLACK ((guint64) 1 << 30)
+#else
+#define FIXTURE_MEMORY_SLACK ((guint64) 0)
+#endif
+
 /* ---- whole reports ---- */
 
 void    fixture_save (CauStore *store, guint64 id, const char *name, GBytes *bytes);
