@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import select
 import struct
 import unittest
 
@@ -166,23 +165,6 @@ class Locks(harness.ReportTest):
 
 
 class Waiting(harness.ReportTest):
-    def test_who_goes_on_closing_files_does_not_keep_others_from_listing(self):
-        """Each close of a copy makes others wait for the last close, which does not come, but once only."""
-        write_file(self.path("a"), b"one")
-        child = self.child("held = [os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC) for n in range(1500)]\n"
-                           "say()\n"
-                           "for fd in held:\n"
-                           "    os.close(os.dup(fd))\n"
-                           "    time.sleep(0.005)\n"
-                           "say('done')\n"
-                           "hear()\n", self.path("a"))
-        child.expect()
-        onlooker = self.onlooker()
-        for _ in range(5):
-            self.assertEqual(onlooker.ask(f"os.listdir({self.folder!r})"), "['a']")
-        self.assertFalse(select.select([child.process.stdout], [], [], 0)[0], "they waited until all were closed")
-        child.kill()
-
     def test_large_files_that_have_to_be_hashed_do_not_keep_others_from_working(self):
         child = self.child("def close(fd):\n"
                            "    say('closing')\n"
