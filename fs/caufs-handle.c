@@ -91,7 +91,16 @@ leave_crowd (CaufsView *view, CaufsHandle *self)
   n = g_hash_table_size (view->handles);
   is_gone = view->most >= CROWD && n < view->most / 8;
   if (is_gone)
-    view->most = n;
+    {
+      view->most = n;
+      view->has_stragglers = TRUE;
+    }
+  else if (n == 0 && view->has_stragglers)
+    {
+      /* An eighth of a crowd of uploads can hold tens of megabytes. */
+      view->has_stragglers = FALSE;
+      is_gone = TRUE;
+    }
   g_mutex_unlock (&view->lock);
   return is_gone;
 }

@@ -15,8 +15,8 @@
 
 #define MAX_THREADS 16
 
-/* What uploads may hold in memory, a quarter of a thousand large ones: beyond it they go to the disk sooner. */
-#define MAX_UPLOAD_MEMORY ((guint64) 256 << 20)
+/* What uploads may hold in memory, a thousand small ones or twenty large ones in full swing: beyond it they go to the disk sooner. */
+#define MAX_UPLOAD_MEMORY ((guint64) 128 << 20)
 
 /* After a signal, requests that the kernel had queued are still served: a close must not fail because the mount ends. But who
  * goes on writing does not keep the mount alive. */

@@ -41,11 +41,12 @@ struct _CaufsView
 
   GMutex      lock;
   GCond       idle;
-  guint       n_commits;  /* in hand; lock */
-  gboolean    is_awaited; /* somebody waits for idle: waking nobody is a system call too (GLib 2.74); lock */
-  GHashTable *handles;    /* set of CaufsHandle that the kernel holds; lock */
-  guint       most;       /* handles at once since memory was given back; lock */
-  GHashTable *dirs;       /* likewise of CaufsDir */
+  guint       n_commits;      /* in hand; lock */
+  gboolean    is_awaited;     /* somebody waits for idle: waking nobody is a system call too (GLib 2.74); lock */
+  GHashTable *handles;        /* set of CaufsHandle that the kernel holds; lock */
+  guint       most;           /* handles at once since memory was given back; lock */
+  gboolean    has_stragglers; /* it was when most of them had gone; lock */
+  GHashTable *dirs;           /* likewise of CaufsDir */
 };
 
 /* Who asks. */
