@@ -87,12 +87,13 @@ is_version (guint index, const guint8 *data, gsize size)
 gboolean
 base_has_version (const CauGuid *guid, const char *name, const guint8 *data, gsize size)
 {
-  char text[CAU_GUID_TEXT_LEN + 1];
+  char text[CAU_GUID_TEXT_LEN + 1] = "";
 
-  cau_guid_format (guid, text);
+  if (guid != NULL)
+    cau_guid_format (guid, text);
   for (guint i = 0; i < n_base_versions; i++)
-    if (strcmp (base_guids[base_versions[i].orchestrator], text) == 0 && strcmp (base_versions[i].name, name) == 0
-        && is_version (i, data, size))
+    if ((guid == NULL || strcmp (base_guids[base_versions[i].orchestrator], text) == 0)
+        && strcmp (base_versions[i].name, name) == 0 && is_version (i, data, size))
       return TRUE;
   return FALSE;
 }

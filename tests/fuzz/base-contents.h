@@ -32,5 +32,5 @@ guint8 base_byte (guint32 seed, gsize offset);
 /* The bytes @from to @size of a version with @seed. */
 GBytes *base_bytes (guint32 seed, gsize from, gsize size);
 
-/* Whether @data is one of the versions that @name ever led to. */
+/* Whether @data is one of the versions that @name ever led to, in the orchestrator @guid or (NULL) in any. */
 gboolean base_has_version (const CauGuid *guid, const char *name, const guint8 *data, gsize size);

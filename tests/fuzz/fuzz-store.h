@@ -20,6 +20,7 @@ void store_place (const GByteArray *db, const GByteArray *wal);
 typedef enum
 {
   STORE_KNOWN_BYTES = 1 << 0,         /* what is read must be what base-contents.c has under that name */
+  STORE_LOST_GUIDS = 1 << 2,          /* but the orchestrator may be called another way */
   STORE_KEEPS_WHAT_IS_SAVED = 1 << 1, /* what is saved must read back */
 } StoreRules;
 
