@@ -260,7 +260,8 @@ class Abandoned(HostileTest):
             self.abandon(self.N, self.SIZE)
             wait_until(lambda: self.memory() < self.KEPT, "the memory of abandoned uploads goes back")
         self.assert_works()
-        self.assertLess(self.store_bytes(), 32 * MIB)
+        # What did not fit into the daemon's memory was staged; the file shrinks when there is nothing else to do.
+        wait_until(lambda: self.store_bytes() < 48 * MIB, "the space of abandoned uploads goes back")
         amount.tell(f"{self.ROUNDS} times {self.N} abandoned uploads of {self.SIZE} bytes: the daemon has "
                     f"{self.memory() / MIB:.0f} MiB")
 
