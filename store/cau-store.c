@@ -539,18 +539,23 @@ read_page (CauReportIds *self, GArray *page, GError **error)
   CauBackend *backend = self->store->backend;
 
   g_array_set_size (page, 0);
-  if (!backend->klass->list_reports (backend, self->id, self->after, IDS_PAGE, page, error))
-    return FALSE;
-  self->last = page->len < IDS_PAGE;
-  return page->len == 0 || pass_page (self, page, error);
+  if (backend->klass->list_reports (backend, self->id, self->after, IDS_PAGE, page, error))
+    {
+      self->last = page->len < IDS_PAGE;
+      if (page->len == 0 || pass_page (self, page, error))
+        return TRUE;
+    }
+  /* Who asks again meets the failure again, and not the names that came with it: those could go round for ever. */
+  g_array_set_size (page, 0);
+  return FALSE;
 }
 
 /* A failure is met again, and told, when the page is needed. */
 void
 cau_report_ids_read_ahead (CauReportIds *self)
 {
-  if (!self->last && self->ahead->len == 0 && !read_page (self, self->ahead, NULL))
-    g_array_set_size (self->ahead, 0);
+  if (!self->last && self->ahead->len == 0)
+    (void) read_page (self, self->ahead, NULL);
 }
 
 static gboolean
