@@ -83,6 +83,7 @@ static void
 caufs_node_free (CaufsNode *self)
 {
   g_clear_pointer (&self->upload, cau_upload_unref);
+  g_clear_pointer (&self->target, cau_target_unref);
   caufs_name_unref (self->name);
   g_free (self);
 }
@@ -111,12 +112,14 @@ caufs_nodes_free (CaufsNodes *self)
 }
 
 CaufsNode *
-caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat, CauUpload *upload)
+caufs_nodes_add (CaufsNodes *self, CaufsName *name, CauTarget *target, const struct stat *ticket_stat,
+                 CauUpload *upload)
 {
   CaufsNode *node = g_new0 (CaufsNode, 1);
 
   node->table = self;
   node->name = caufs_name_ref (name);
+  node->target = target;
   node->n_pins = 1;
   node->upload = upload;
   node->is_ticket = ticket_stat != NULL;

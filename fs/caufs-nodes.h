@@ -46,7 +46,8 @@ struct _CaufsHandle;
  *
  * The ticket of a report that is saved has its upload already: whoever removes or replaces the report in between, the OPEN
  * gets what was looked up, and never a new report of that name. A ticket that is not opened keeps its version from being
- * collected until the kernel gives up the node: when somebody looks at the name, or for want of memory.
+ * collected until the kernel gives up the node: when somebody looks at the name, or for want of memory. The ticket of what
+ * is not saved yet has no upload, which would keep the name taken; its OPEN fails when that was removed in between.
  *
  * A node goes when neither the kernel nor anybody here holds it: n_lookup and n_pins are both 0. The kernel may hold one
  * for as long as it has memory, and thereby a million of them after a million saves. So only the last of those whose last
@@ -58,6 +59,7 @@ struct _CaufsNode
   guint64     ino;         /* immutable; counted up, never used again within a mount */
   guint64     st_ino;      /* immutable; the inode number to show */
   CaufsName  *name;        /* owned; immutable */
+  CauTarget  *target;      /* owned; immutable; what those who open the node write */
   struct stat ticket_stat; /* immutable; of a ticket: the report, as it was looked up */
 
   /* guarded by the table's mutex */
@@ -76,8 +78,10 @@ void caufs_nodes_free (CaufsNodes *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsNodes, caufs_nodes_free)
 
 /* Makes a node, a ticket if there is a @ticket_stat, whose st_ino it shows, or its own number if that is 0.
- * @upload: (transfer full) (nullable): the ticket's. Returns: pinned. */
-CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, const struct stat *ticket_stat, CauUpload *upload);
+ * @target: (transfer full), NULL only for a node that nobody opens. @upload: (transfer full) (nullable): the ticket's.
+ * Returns: pinned. */
+CaufsNode *caufs_nodes_add (CaufsNodes *self, CaufsName *name, CauTarget *target, const struct stat *ticket_stat,
+                            CauUpload *upload);
 
 /* The node @ino, or NULL. Returns: pinned. */
 CaufsNode *caufs_nodes_get (CaufsNodes *self, guint64 ino);

@@ -45,13 +45,13 @@ fill_ticket_entry (CaufsView *self, CaufsNode *node, struct fuse_entry_param *en
   caufs_node_add_lookup (node);
 }
 
-/* @upload: (transfer full) (nullable). */
+/* @target: (transfer full). @upload: (transfer full) (nullable). */
 static int
 give_ticket (CaufsView *self, const CaufsCaller *caller, guint64 id, const char *name, const struct stat *st,
-             CauUpload *upload, struct fuse_entry_param *entry)
+             CauTarget *target, CauUpload *upload, struct fuse_entry_param *entry)
 {
   g_autoptr (CaufsName) key = caufs_names_get (self->names, id, name);
-  g_autoptr (CaufsNode) node = caufs_nodes_add (self->nodes, key, st, upload);
+  g_autoptr (CaufsNode) node = caufs_nodes_add (self->nodes, key, target, st, upload);
 
   caufs_intents_set_ticket (self->intents, caller->tid, id, name, node->ino);
   fill_ticket_entry (self, node, entry);
@@ -74,7 +74,7 @@ give_upload (CaufsView *self, const CaufsCaller *caller, gboolean for_writing, C
   if (for_writing)
     st.st_size = st.st_blocks = 0;
   if (for_writing || first == NULL)
-    return give_ticket (self, caller, id, name, &st, NULL, entry);
+    return give_ticket (self, caller, id, name, &st, cau_upload_get_target (upload), NULL, entry);
   memset (entry, 0, sizeof *entry);
   entry->ino = node->ino;
   entry->attr = st;
@@ -120,14 +120,17 @@ static int
 lookup_saved_for_writing (CaufsView *self, const CaufsCaller *caller, const CauReportInfo *info,
                           struct fuse_entry_param *entry)
 {
-  CauUpload  *upload;
-  struct stat st;
-  int         r = caufs_view_begin (self, caller, info->orchestrator, info->name, CAU_UPLOAD_EXISTING, &upload);
+  g_autoptr (GError) error = NULL;
+  CauAttributes attributes = caufs_view_new_attributes (caller, 0);
+  CauUpload    *upload;
+  struct stat   st;
 
-  if (r < 0)
-    return r; /* just removed */
+  upload =
+    cau_store_begin_upload (self->store, info->orchestrator, info->name, CAU_UPLOAD_EXISTING, &attributes, &error);
+  if (upload == NULL)
+    return caufs_fail (error, "report %s cannot be written", info->name);
   caufs_view_fill_report (self, info, &st);
-  return give_ticket (self, caller, info->orchestrator, info->name, &st, upload, entry);
+  return give_ticket (self, caller, info->orchestrator, info->name, &st, cau_upload_get_target (upload), upload, entry);
 }
 
 /* For the second try of an open for reading, which must find this version: it is opened here already. */

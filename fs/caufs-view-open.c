@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* The mode of a report that another process removed while a thread here was opening it for writing. */
+/* The mode of a report that is renamed just after the last one who wrote it let go. */
 #define LOST_MODE 0600
 
 /* So many bytes are hashed in no time, and so many requests may at once truncate by path to more. */
@@ -49,29 +49,22 @@ take_intent (CaufsView *self, const CaufsCaller *caller, CaufsIntentKind kind, C
 
 /* ---- writing ---- */
 
-int
-caufs_view_begin (CaufsView *self, const CaufsCaller *caller, guint64 orchestrator, const char *name,
-                  CauUploadFlags flags, CauUpload **upload)
-{
-  g_autoptr (GError) error = NULL;
-  CauAttributes attributes = caufs_view_new_attributes (caller, LOST_MODE);
-
-  if (self->options->worm)
-    flags |= CAU_UPLOAD_NO_REPLACE;
-  *upload = cau_store_begin_upload (self->store, orchestrator, name, flags, &attributes, &error);
-  return *upload != NULL ? 0 : caufs_fail (error, "report %s cannot be written", name);
-}
-
-/* Begins an upload of what @node's name leads to. @flags: of the open. */
+/* Begins an upload of what @node is for, and of nothing that took its name meanwhile: the kernel checked by @node whether
+ * the caller may. @flags: of the open. */
 static int
 begin_node (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, int flags, CauUpload **upload)
 {
+  g_autoptr (GError) error = NULL;
+  CauAttributes  attributes = caufs_view_new_attributes (caller, LOST_MODE);
+  CauUploadFlags upload_flags =
+    (flags & O_TRUNC ? CAU_UPLOAD_TRUNCATE : 0) | (self->options->worm ? CAU_UPLOAD_NO_REPLACE : 0);
   g_autofree char *name = NULL;
-  guint64          orchestrator;
+  guint64          orchestrator = 0;
 
-  if (!caufs_name_dup_key (node->name, &orchestrator, &name))
-    return -ESTALE;
-  return caufs_view_begin (self, caller, orchestrator, name, flags & O_TRUNC ? CAU_UPLOAD_TRUNCATE : 0, upload);
+  caufs_name_dup_key (node->name, &orchestrator, &name);
+  *upload =
+    cau_store_begin_upload_of (self->store, node->target, orchestrator, name, upload_flags, &attributes, &error);
+  return *upload != NULL ? 0 : caufs_fail (error, "report %s cannot be written", name != NULL ? name : "(removed)");
 }
 
 /* Uses up the ticket, if it still is one, for an upload. @flags: of the open. */
@@ -334,7 +327,7 @@ create_node (CaufsView *self, const CaufsCaller *caller, guint64 parent, const c
     return caufs_fail (error, "report %s cannot be made", name);
 
   key = caufs_names_get (self->names, orchestrator, name);
-  node = caufs_nodes_add (self->nodes, key, NULL, NULL);
+  node = caufs_nodes_add (self->nodes, key, cau_upload_get_target (upload), NULL, NULL);
   *handle = caufs_handle_new_writer (self, node, upload);
   memset (entry, 0, sizeof *entry);
   caufs_view_fill_upload (self, node, upload, &entry->attr);

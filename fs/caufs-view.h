@@ -116,10 +116,6 @@ int caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 paren
                        int flags, struct fuse_entry_param *entry, CaufsHandle **handle);
 int caufs_view_open (CaufsView *self, const CaufsCaller *caller, guint64 ino, int flags, CaufsHandle **handle);
 
-/* Begins an upload of what the name leads to. */
-int caufs_view_begin (CaufsView *self, const CaufsCaller *caller, guint64 orchestrator, const char *name,
-                      CauUploadFlags flags, CauUpload **upload);
-
 /* truncate(2) of a report by its path, which is committed at once. */
 int caufs_view_truncate_ticket (CaufsView *self, const CaufsCaller *caller, CaufsNode *node, guint64 size,
                                 struct stat *st);

@@ -304,6 +304,22 @@ typedef enum
 CauUpload *cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadFlags flags,
                                    const CauAttributes *attributes, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* What an upload is for: a report, or a name that only uploads of this process have. It has to be let go before the
+ * store is. Thread-safe. */
+typedef struct _CauTarget CauTarget;
+
+/* Returns: (transfer full). */
+CauTarget *cau_upload_get_target (CauUpload *self) G_GNUC_WARN_UNUSED_RESULT;
+CauTarget *cau_target_ref (CauTarget *self);
+void       cau_target_unref (CauTarget *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauTarget, cau_target_unref)
+
+/* As cau_store_begin_upload(), of @target and of nothing that has its name by now. @id, @name: (nullable): where it is
+ * when it is saved. @flags: TRUNCATE, NO_REPLACE. NOT_FOUND when it was removed, or is not there. */
+CauUpload *cau_store_begin_upload_of (CauStore *self, CauTarget *target, guint64 id, const char *name,
+                                      CauUploadFlags flags, const CauAttributes *attributes,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Writes at @offset; a gap before it reads as zeros. Large uploads are staged in the store as they
  * grow. After an error that lost data (NO_SPACE, IO…) the upload is dead: each later write and
  * commit fails with that error. Errors: TOO_BIG, NO_SPACE, QUOTA, REFUSED (NO_REPLACE and already

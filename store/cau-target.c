@@ -12,7 +12,7 @@ typedef struct
 struct _CauTarget
 {
   CauTargets *targets;
-  guint       ref_count; /* uploads, and holds */
+  guint       ref_count; /* uploads, holds, and those who hold none of its uploads */
   Key         key;       /* while report is 0 */
   guint64     report;    /* 0: never saved */
   gboolean    removed;
@@ -118,6 +118,13 @@ unlist_locked (CauTarget *self)
 }
 
 static void
+retire_locked (CauTarget *self)
+{
+  unlist_locked (self);
+  self->retired = TRUE;
+}
+
+static void
 list_locked (CauTarget *self)
 {
   if (self->report != 0)
@@ -141,11 +148,30 @@ target_new_locked (CauTargets *targets, guint64 id, const char *name, guint64 re
 }
 
 static void
+remove_locked (CauTarget *self)
+{
+  unlist_locked (self);
+  self->removed = TRUE;
+}
+
+/* Nobody can commit it any more: a name that was never saved is free, and a report does not count as being written. */
+static void
+end_locked (CauTarget *self)
+{
+  if (self->uploads.length > 0 || self->held)
+    return;
+  if (self->report == 0)
+    remove_locked (self);
+  else
+    retire_locked (self);
+}
+
+static void
 unref_locked (CauTarget *self)
 {
+  end_locked (self);
   if (--self->ref_count > 0)
     return;
-  unlist_locked (self);
   g_free (self->key.name);
   g_free (self);
 }
@@ -182,6 +208,35 @@ cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean 
 }
 
 gboolean
+cau_target_join (CauTarget *self, CauUpload *upload, CauTarget **target)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  if (self->report != 0 || self->removed)
+    return FALSE;
+  *target = self;
+  join_locked (self, upload);
+  return TRUE;
+}
+
+CauTarget *
+cau_target_ref (CauTarget *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  self->ref_count++;
+  return self;
+}
+
+void
+cau_target_unref (CauTarget *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  unref_locked (self);
+}
+
+gboolean
 cau_target_leave (CauTarget *self, CauUpload *upload, gatomicrefcount *ref_count)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
@@ -193,21 +248,14 @@ cau_target_leave (CauTarget *self, CauUpload *upload, gatomicrefcount *ref_count
   return TRUE;
 }
 
-static void
-remove_locked (CauTarget *self)
-{
-  unlist_locked (self);
-  self->removed = TRUE;
-}
-
 void
 cau_target_abandon (CauTarget *self, CauUpload *upload)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
 
   g_queue_remove (&self->uploads, upload);
-  if (self->uploads.length == 0 && self->report == 0 && !self->held)
-    remove_locked (self);
+  if (self->report == 0)
+    end_locked (self);
 }
 
 void
@@ -215,10 +263,8 @@ cau_target_retire (CauTarget *self)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
 
-  if (self->report == 0 || self->retired || self->committing > 0 || self->uploads.length > 1)
-    return;
-  unlist_locked (self);
-  self->retired = TRUE;
+  if (self->report != 0 && self->committing == 0 && self->uploads.length <= 1)
+    retire_locked (self);
 }
 
 gboolean
@@ -285,15 +331,26 @@ cau_target_has_name (CauTarget *self, guint64 id, const char *name)
   return self->report == 0 && !self->removed && self->key.id == id && g_str_equal (self->key.name, name);
 }
 
+static CauUpload *
+ref_newest_locked (const CauTarget *self)
+{
+  return self != NULL && self->uploads.head != NULL ? cau_upload_ref (self->uploads.head->data) : NULL;
+}
+
+CauUpload *
+cau_target_find_upload (CauTarget *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->targets->lock);
+
+  return ref_newest_locked (self);
+}
+
 CauUpload *
 cau_targets_find_upload (CauTargets *self, guint64 id, const char *name)
 {
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  CauTarget    *target = find_name_locked (self, id, name);
 
-  if (target == NULL || target->uploads.head == NULL)
-    return NULL;
-  return cau_upload_ref (target->uploads.head->data);
+  return ref_newest_locked (find_name_locked (self, id, name));
 }
 
 gboolean

@@ -11,7 +11,6 @@
 G_BEGIN_DECLS
 
 typedef struct _CauTargets CauTargets; /* all targets of a store */
-typedef struct _CauTarget  CauTarget;  /* counted, by uploads */
 
 CauTargets *cau_targets_new (void);
 void        cau_targets_free (CauTargets *self);
@@ -23,6 +22,9 @@ CauTarget *cau_targets_join_report (CauTargets *self, guint64 report, CauUpload 
  * set before cau_targets_find_upload() can hand out @upload. FALSE: @exclusive, and an upload has it. */
 gboolean cau_targets_join_name (CauTargets *self, guint64 id, const char *name, gboolean exclusive, CauUpload *upload,
                                 CauTarget **target);
+
+/* As cau_targets_join_name(), for this very target. FALSE: it was saved or removed. */
+gboolean cau_target_join (CauTarget *self, CauUpload *upload, CauTarget **target);
 
 /* Drops a reference of @upload, counted by @ref_count. TRUE: it was the last, and @upload has left the target, so
  * that cau_targets_find_upload() cannot hand it out again in between. */
@@ -52,7 +54,8 @@ gboolean cau_target_is_removed (CauTarget *self);
 /* Whether it still is that name, not saved yet. */
 gboolean cau_target_has_name (CauTarget *self, guint64 id, const char *name);
 
-/* The newest upload of a name that was never saved: (transfer full) or NULL. */
+/* The newest upload of the target, or of a name that was never saved: (transfer full) or NULL. */
+CauUpload *cau_target_find_upload (CauTarget *self);
 CauUpload *cau_targets_find_upload (CauTargets *self, guint64 id, const char *name);
 gboolean   cau_targets_has_report (CauTargets *self, guint64 report);
 gboolean   cau_targets_use_orchestrator (CauTargets *self, guint64 id);

@@ -120,12 +120,12 @@ upload_new (CauStore *store, CauUploadFlags flags, const CauAttributes *attribut
   return self;
 }
 
-/* An upload of a name that is being written already, and was never saved: who made the name said whose it is and who
- * may use it, and the first of them to commit saves that. */
+/* An upload of a name that @other, (transfer full) (nullable), is of and that was never saved: who made the name said whose
+ * it is and who may use it, and the first of them to commit saves that. */
 static void
-take_attributes_of_name (CauUpload *self, guint64 id, const char *name)
+take_attributes (CauUpload *self, CauUpload *other)
 {
-  g_autoptr (CauUpload) other = cau_store_find_upload (self->store, id, name);
+  g_autoptr (CauUpload) owned = other;
   gint64         now = self->attributes.mtime;
   CauUploadState state;
 
@@ -182,38 +182,47 @@ begin_exclusive (CauStore *store, guint64 id, const char *name, CauUploadFlags f
     }
 }
 
+static gboolean
+check_may_write (CauStore *self, GError **error)
+{
+  if (!self->backend->read_only)
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "the store is open for reading only");
+  return FALSE;
+}
+
+/* @replaced: (transfer full). */
+static CauUpload *
+begin_saved (CauStore *self, CauUploadFlags flags, const CauAttributes *attributes, CauReader *replaced, GError **error)
+{
+  guint64    report = cau_reader_get_info (replaced)->report;
+  CauUpload *upload = upload_new (self, flags, attributes, replaced, error);
+
+  if (upload != NULL)
+    upload->target = cau_targets_join_report (self->targets, report, upload);
+  return upload;
+}
+
 CauUpload *
 cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadFlags flags,
                         const CauAttributes *attributes, GError **error)
 {
   CauReader *replaced;
   CauUpload *upload;
-  guint64    report;
 
-  if (self->backend->read_only)
-    {
-      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "the store is open for reading only");
-      return NULL;
-    }
-  if (!cau_report_name_validate (name, error))
+  if (!check_may_write (self, error) || !cau_report_name_validate (name, error))
     return NULL;
   if (flags & CAU_UPLOAD_EXCLUSIVE)
     return begin_exclusive (self, id, name, flags, attributes, error);
   if (!cau_store_check_orchestrator (self, id, error) || !open_replaced (self, id, name, flags, &replaced, error))
     return NULL;
   if (replaced != NULL)
-    {
-      report = cau_reader_get_info (replaced)->report;
-      upload = upload_new (self, flags, attributes, replaced, error);
-      if (upload != NULL)
-        upload->target = cau_targets_join_report (self->targets, report, upload);
-      return upload;
-    }
+    return begin_saved (self, flags, attributes, replaced, error);
 
   upload = upload_new (self, flags, attributes, NULL, error);
   if (upload == NULL)
     return NULL;
-  take_attributes_of_name (upload, id, name);
+  take_attributes (upload, cau_store_find_upload (self, id, name));
   cau_targets_join_name (self->targets, id, name, FALSE, upload, &upload->target);
   /* The name was free when we looked. Now that it is ours, look again: another upload may have been committed in between. */
   if (!open_replaced (self, id, name, flags, &replaced, error))
@@ -226,6 +235,48 @@ cau_store_begin_upload (CauStore *self, guint64 id, const char *name, CauUploadF
   cau_reader_unref (replaced);
   cau_upload_unref (upload);
   return cau_store_begin_upload (self, id, name, flags, attributes, error);
+}
+
+/* @upload: set to NULL, and no failure, when the target was saved or removed. */
+static gboolean
+begin_unsaved (CauStore *self, CauTarget *target, CauUploadFlags flags, const CauAttributes *attributes,
+               CauUpload **upload, GError **error)
+{
+  *upload = upload_new (self, flags, attributes, NULL, error);
+  if (*upload == NULL)
+    return FALSE;
+  take_attributes (*upload, cau_target_find_upload (target));
+  if (!cau_target_join (target, *upload, &(*upload)->target))
+    g_clear_pointer (upload, upload_free);
+  return TRUE;
+}
+
+CauUpload *
+cau_store_begin_upload_of (CauStore *self, CauTarget *target, guint64 id, const char *name, CauUploadFlags flags,
+                           const CauAttributes *attributes, GError **error)
+{
+  g_autoptr (CauReader) replaced = NULL;
+  CauUpload *upload = NULL;
+
+  if (!check_may_write (self, error))
+    return NULL;
+  if (cau_target_get_report (target) == 0 && !begin_unsaved (self, target, flags, attributes, &upload, error))
+    return NULL;
+  if (upload != NULL)
+    return upload;
+  if (name != NULL && !cau_target_is_removed (target)
+      && !open_replaced (self, id, name, flags | CAU_UPLOAD_EXISTING, &replaced, error))
+    return NULL;
+  if (replaced != NULL && cau_reader_get_info (replaced)->report == cau_target_get_report (target))
+    return begin_saved (self, flags, attributes, g_steal_pointer (&replaced), error);
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "the report was removed or replaced meanwhile");
+  return NULL;
+}
+
+CauTarget *
+cau_upload_get_target (CauUpload *self)
+{
+  return cau_target_ref (self->target);
 }
 
 CauUpload *

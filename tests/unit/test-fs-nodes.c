@@ -46,7 +46,7 @@ static guint64
 use_node (Fixture *fixture, const struct stat *ticket)
 {
   g_autoptr (CaufsName) name = caufs_names_get (fixture->names, ORCHESTRATOR, "report.xml");
-  CaufsNode *node = caufs_nodes_add (fixture->nodes, name, ticket, NULL);
+  CaufsNode *node = caufs_nodes_add (fixture->nodes, name, NULL, ticket, NULL);
   guint64    ino = node->ino;
 
   caufs_node_add_lookup (node);
@@ -129,7 +129,7 @@ a_node_that_was_never_looked_up_goes_at_once (void **state)
 {
   Fixture *fixture = *state;
   g_autoptr (CaufsName) name = caufs_names_get (fixture->names, ORCHESTRATOR, "report.xml");
-  CaufsNode *node = caufs_nodes_add (fixture->nodes, name, NULL, NULL);
+  CaufsNode *node = caufs_nodes_add (fixture->nodes, name, NULL, NULL, NULL);
   guint64    ino = node->ino;
 
   caufs_node_unpin (node);
