@@ -84,7 +84,9 @@ key_of (const CauGuid *guid, const char *name)
 static gboolean
 is_equal (const guint8 *data, gsize length, GBytes *expected)
 {
-  return length == g_bytes_get_size (expected) && memcmp (data, g_bytes_get_data (expected, NULL), length) == 0;
+  g_autoptr (GBytes) bytes = g_bytes_new_static (data, length);
+
+  return g_bytes_equal (bytes, expected);
 }
 
 static gboolean

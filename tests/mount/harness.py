@@ -107,6 +107,12 @@ def wait_until(condition, what, seconds=PATIENCE):
         time.sleep(0.005)
 
 
+def sanitizers_told(option):
+    """The beginning of a command that tells a sanitizer with which the program may have been built."""
+    names = ("ASAN_OPTIONS", "TSAN_OPTIONS")
+    return ("env", *(f"{name}={os.environ.get(name, '')}:{option}" for name in names))
+
+
 def mounts():
     """The mounts of this process' namespace: (mountpoint, type, source, options) each, newest last."""
     def decode(text):

@@ -56,7 +56,7 @@ class Daemon(harness.ReportTest):
 class CoreDump(harness.MountTest):
     def dump(self, *flags):
         """What the core dump of a daemon has that holds the bytes which are returned, too."""
-        wrapper = ("bash", "-c", 'ulimit -c unlimited; cd "$0"; exec "$@"', self.dir)
+        wrapper = (*harness.sanitizers_told("disable_coredump=0"), "bash", "-c", 'ulimit -c unlimited; cd "$0"; exec "$@"', self.dir)
         mount = self.start(flags=flags, wrapper=wrapper)
         folder = os.path.join(mount.path, GUID)
         if not harness.exists(folder):
