@@ -19,10 +19,17 @@ typedef struct
 static sqlite3_vfs *real_vfs;
 static gboolean     synchronous_off;
 
-/* What is watched. Changed only while no store is open that is watched or will be. */
-static char               *watched_path;
-static const FaultWatcher *the_watcher;
-static gpointer            the_user_data;
+/* What is watched: immutable, and kept, since threads of a store may be in a call of it when the next one comes. */
+typedef struct _Watch Watch;
+struct _Watch
+{
+  const Watch        *last;
+  char               *path;
+  const FaultWatcher *watcher; /* NULL: nothing is */
+  gpointer            user_data;
+};
+
+static const Watch *the_watch; /* atomic */
 
 static _Thread_local gboolean opened_folder;
 
@@ -35,23 +42,32 @@ fault_call_get_name (FaultCallKind kind)
   return names[kind];
 }
 
-static gboolean
-is_watched (const char *path)
+/* The watch of the file @path, or NULL. */
+static const Watch *
+find_watch (const char *path)
 {
-  return the_watcher != NULL && path != NULL && g_str_has_prefix (path, watched_path);
+  const Watch *watch = g_atomic_pointer_get (&the_watch);
+
+  if (watch == NULL || watch->watcher == NULL || path == NULL || !g_str_has_prefix (path, watch->path))
+    return NULL;
+  return watch;
 }
 
 static Fault
 before (FaultCall *call)
 {
-  return is_watched (call->path) ? the_watcher->before (call, the_user_data) : FAULT_NONE;
+  const Watch *watch = find_watch (call->path);
+
+  return watch != NULL ? watch->watcher->before (call, watch->user_data) : FAULT_NONE;
 }
 
 static void
 after (const FaultCall *call, gboolean ok)
 {
-  if (is_watched (call->path))
-    the_watcher->after (call, ok, the_user_data);
+  const Watch *watch = find_watch (call->path);
+
+  if (watch != NULL)
+    watch->watcher->after (call, ok, watch->user_data);
 }
 
 /* Returns: @result, with errno as a call that failed leaves it. */
@@ -418,16 +434,19 @@ fault_vfs_install (void)
 void
 fault_vfs_watch (const char *path, const FaultWatcher *watcher, gpointer user_data)
 {
-  g_free (watched_path);
-  watched_path = g_strdup (path);
-  the_user_data = user_data;
-  the_watcher = watcher;
+  Watch *watch = g_new0 (Watch, 1);
+
+  watch->last = g_atomic_pointer_get (&the_watch);
+  watch->path = g_strdup (path);
+  watch->watcher = watcher;
+  watch->user_data = user_data;
+  g_atomic_pointer_set (&the_watch, watch);
 }
 
 void
 fault_vfs_unwatch (void)
 {
-  the_watcher = NULL;
+  fault_vfs_watch (NULL, NULL, NULL);
 }
 
 void
@@ -449,7 +468,7 @@ fallocate (int fd, int mode, off_t offset, off_t length)
   Fault            fault;
   int              result;
 
-  if (the_watcher == NULL || readlink (link, path, sizeof path - 1) < 0)
+  if (g_atomic_pointer_get (&the_watch) == NULL || readlink (link, path, sizeof path - 1) < 0)
     return (int) syscall (SYS_fallocate, fd, mode, offset, length);
   fault = before (&call);
   if (fault != FAULT_NONE)
