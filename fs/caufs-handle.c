@@ -73,7 +73,6 @@ caufs_handle_unref (CaufsHandle *self)
   /* Who waited for the last close must not find the upload any more. */
   caufs_settle_end (&self->settle, self->name);
   g_clear_pointer (&self->node, caufs_node_unpin);
-  g_clear_pointer (&self->lock_owners, g_array_unref);
   caufs_name_unref (self->name);
   g_mutex_clear (&self->lock);
   g_free (self);
@@ -122,38 +121,6 @@ caufs_handle_close (CaufsHandle *self)
   caufs_handle_unref (self);
   if (is_crowd_gone)
     malloc_trim (0);
-}
-
-/* ---- locks ---- */
-
-void
-caufs_handle_add_lock_owner (CaufsHandle *self, guint64 owner)
-{
-  gboolean is_known = FALSE;
-
-  g_mutex_lock (&self->lock);
-  if (self->lock_owners == NULL)
-    self->lock_owners = g_array_new (FALSE, FALSE, sizeof owner);
-  for (guint i = 0; i < self->lock_owners->len && !is_known; i++)
-    is_known = g_array_index (self->lock_owners, guint64, i) == owner;
-  if (!is_known)
-    g_array_append_val (self->lock_owners, owner);
-  g_mutex_unlock (&self->lock);
-}
-
-/* A close takes away the locks of who closes, which FLUSH tells; but readers send none, and RELEASE has no owner of POSIX
- * locks (fs/fuse/file.c, fuse_file_release(), Linux 6.18). */
-static void
-let_locks_go (CaufsHandle *self)
-{
-  g_autoptr (GArray) owners = NULL;
-
-  g_mutex_lock (&self->lock);
-  owners = g_steal_pointer (&self->lock_owners);
-  g_mutex_unlock (&self->lock);
-  for (guint i = 0; owners != NULL && i < owners->len; i++)
-    caufs_locks_release (self->view->locks, caufs_name_get_locks (self->name), CAUFS_LOCK_POSIX,
-                         g_array_index (owners, guint64, i));
 }
 
 /* ---- reading and writing ---- */
@@ -589,7 +556,9 @@ caufs_handle_release (CaufsHandle *self, CaufsDone done, gpointer user_data)
   release->handle = self;
   release->done = done;
   release->user_data = user_data;
-  let_locks_go (self);
+  /* A close takes away the locks of who closes, which FLUSH tells; but readers send none, and RELEASE has no owner of POSIX
+   * locks, and none of those of F_OFD_SETLK (fs/fuse/file.c, fuse_file_release(), Linux 6.18). */
+  caufs_locks_release_file (self->view->locks, caufs_name_get_locks (self->name), self);
   if (self->upload != NULL && settle_upload (self))
     caufs_handle_commit (self, TRUE, release_done, release);
   else

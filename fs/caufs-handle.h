@@ -40,8 +40,7 @@ struct _CaufsHandle
   gboolean    is_flushed;               /* closed, and not written since */
   gboolean    is_noted;                 /* settle may be noted */
   int         failed;                   /* errno of the write or commit that lost what was written */
-  GArray     *lock_owners; /* (element-type guint64), owned; who set POSIX locks through it; NULL: nobody */
-  CaufsSettle settle;      /* guarded by the names' mutex */
+  CaufsSettle settle;                   /* guarded by the names' mutex */
 };
 
 /* Called once, from any thread, with no lock held: 0 or a negative errno. */
@@ -55,9 +54,6 @@ CaufsHandle *caufs_handle_new_writer (CaufsView *view, CaufsNode *node, CauUploa
 CaufsHandle *caufs_handle_ref (CaufsHandle *self);
 void         caufs_handle_unref (CaufsHandle *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsHandle, caufs_handle_unref)
-
-/* @owner sets a POSIX lock through this file. */
-void caufs_handle_add_lock_owner (CaufsHandle *self, guint64 owner);
 
 /* *@n_read is less than @size only at the end. */
 int caufs_handle_read (CaufsHandle *self, guint64 offset, void *buffer, size_t size, size_t *n_read);
@@ -75,7 +71,7 @@ int caufs_handle_set_attributes (CaufsHandle *self, CauAttributeMask mask, const
 void caufs_handle_flush (CaufsHandle *self, pid_t tid, uid_t uid, CaufsDone done, gpointer user_data);
 void caufs_handle_sync (CaufsHandle *self, CaufsDone done, gpointer user_data);
 
-/* The last close: the POSIX locks set through this file go. Takes the kernel's reference. */
+/* The last close: the locks set through this file go. Takes the kernel's reference. */
 void caufs_handle_release (CaufsHandle *self, CaufsDone done, gpointer user_data);
 
 /* The kernel never got the handle, or is gone with it: what was not saved is not saved. Takes the kernel's reference. */

@@ -151,31 +151,42 @@ apply_locked (CaufsLocks *self, GArray **held, const CaufsLock *lock)
 }
 
 static void
+remove_locked (CaufsLocks *self, GArray *held, guint i)
+{
+  g_array_remove_index_fast (held, i);
+  self->n_held--;
+}
+
+static void
 remove_owner_locked (CaufsLocks *self, GArray *held, guint64 owner)
 {
   for (guint i = held->len; i > 0; i--)
     if (g_array_index (held, CaufsLock, i - 1).owner == owner)
-      {
-        g_array_remove_index_fast (held, i - 1);
-        self->n_held--;
-      }
+      remove_locked (self, held, i - 1);
 }
 
-/* The lock in the way of @lock, or NULL. A reader's handle gets no FLUSH, so that a lock set through it
- * may outlive its process when another one shares the handle: such a lock is dropped here. */
+static void
+remove_file_locked (CaufsLocks *self, GArray *held, gconstpointer file)
+{
+  for (guint i = held->len; i > 0; i--)
+    if (g_array_index (held, CaufsLock, i - 1).file == file)
+      remove_locked (self, held, i - 1);
+}
+
+/* The lock in the way of @lock, or NULL. One whose process has ended without our being told is dropped here: that one only,
+ * because by now the number of its owner may be somebody else's. */
 static const CaufsLock *
 find_conflict_locked (CaufsLocks *self, GArray *held, const CaufsLock *lock)
 {
-  for (guint i = 0; i < held->len; i++)
+  for (guint i = held->len; i > 0; i--)
     {
-      const CaufsLock *other = &g_array_index (held, CaufsLock, i);
+      const CaufsLock *other = &g_array_index (held, CaufsLock, i - 1);
 
       if (!conflicts (other, lock))
         continue;
-      if (!caufs_process_is_gone (other->pid))
+      if (!other->may_linger || !caufs_process_is_gone (other->pid))
         return other;
-      remove_owner_locked (self, held, other->owner);
-      return find_conflict_locked (self, held, lock);
+      remove_locked (self, held, i - 1);
     }
   return NULL;
 }
@@ -324,14 +335,31 @@ caufs_locks_get (CaufsLocks *self, CaufsLockList *list, const CaufsLock *lock, C
 }
 
 void
-caufs_locks_release (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, guint64 owner)
+caufs_locks_release_owner (CaufsLocks *self, CaufsLockList *list, guint64 owner)
 {
   GQueue ready = G_QUEUE_INIT;
 
   g_mutex_lock (&self->lock);
-  if (list->held[kind]->len > 0)
+  if (list->held[CAUFS_LOCK_POSIX]->len > 0)
     {
-      remove_owner_locked (self, list->held[kind], owner);
+      remove_owner_locked (self, list->held[CAUFS_LOCK_POSIX], owner);
+      take_ready_locked (self, &ready);
+    }
+  g_mutex_unlock (&self->lock);
+
+  finish (&ready);
+}
+
+void
+caufs_locks_release_file (CaufsLocks *self, CaufsLockList *list, gconstpointer file)
+{
+  GQueue ready = G_QUEUE_INIT;
+
+  g_mutex_lock (&self->lock);
+  if (list->held[CAUFS_LOCK_POSIX]->len + list->held[CAUFS_LOCK_FLOCK]->len > 0)
+    {
+      remove_file_locked (self, list->held[CAUFS_LOCK_POSIX], file);
+      remove_file_locked (self, list->held[CAUFS_LOCK_FLOCK], file);
       take_ready_locked (self, &ready);
     }
   g_mutex_unlock (&self->lock);

@@ -23,13 +23,18 @@ typedef enum
   CAUFS_N_LOCK_KINDS,
 } CaufsLockKind;
 
+/* The kernel's number of an owner is made of an address: that of a process' table of files for POSIX locks, else of the open file
+ * (flock(2), F_OFD_SETLK). When that is gone, another may get it. */
 typedef struct
 {
-  guint64 owner; /* the kernel's number: a process for POSIX locks, an open file for the others */
+  guint64 owner;
   guint64 start;
   guint64 end;  /* the last byte, G_MAXINT64 for the end of any file */
   int     type; /* F_RDLCK, F_WRLCK, F_UNLCK */
   pid_t   pid;  /* for F_GETLK; 0 when not known */
+
+  gconstpointer file;       /* the open file it was last set through; only compared */
+  gboolean      may_linger; /* nothing tells us that its process has closed @file, while another one has it open */
 } CaufsLock;
 
 /* A request that waits for its lock. Zeroed and filled by its owner, who keeps it until it was done. */
@@ -71,8 +76,10 @@ gboolean caufs_locks_cancel (CaufsLocks *self, CaufsLockWait *wait);
 /* Looks for a lock that is in the way of @lock, a POSIX one; *@found is it, or of type F_UNLCK. */
 void caufs_locks_get (CaufsLocks *self, CaufsLockList *list, const CaufsLock *lock, CaufsLock *found);
 
-/* Takes away all locks of @owner. */
-void caufs_locks_release (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, guint64 owner);
+/* Takes away the POSIX locks of @owner, a process that closes the report; all locks that were last set through @file, which is
+ * open no more. */
+void caufs_locks_release_owner (CaufsLocks *self, CaufsLockList *list, guint64 owner);
+void caufs_locks_release_file (CaufsLocks *self, CaufsLockList *list, gconstpointer file);
 
 /* Ends all waiting with @result: the mount ends. */
 void caufs_locks_shut_down (CaufsLocks *self, int result);

@@ -68,8 +68,7 @@ caufs_ops_flush (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
   CaufsCaller  caller = caufs_get_caller (req);
 
   (void) ino;
-  caufs_locks_release (caufs_get_view (req)->locks, caufs_name_get_locks (handle->name), CAUFS_LOCK_POSIX,
-                       fi->lock_owner);
+  caufs_locks_release_owner (caufs_get_view (req)->locks, caufs_name_get_locks (handle->name), fi->lock_owner);
   caufs_handle_flush (handle, caller.tid, caller.uid, caufs_reply_done, caufs_reply_new (req, "FLUSH"));
 }
 
@@ -84,13 +83,8 @@ caufs_ops_fsync (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 void
 caufs_ops_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-  CaufsHandle *handle = caufs_handle_of (fi);
-
   (void) ino;
-  if (fi->flock_release)
-    caufs_locks_release (caufs_get_view (req)->locks, caufs_name_get_locks (handle->name), CAUFS_LOCK_FLOCK,
-                         fi->lock_owner);
-  caufs_handle_release (handle, caufs_reply_done, caufs_reply_new (req, "RELEASE"));
+  caufs_handle_release (caufs_handle_of (fi), caufs_reply_done, caufs_reply_new (req, "RELEASE"));
 }
 
 void

@@ -7,13 +7,27 @@
 
 /* ---- what libfuse says, and what we say ---- */
 
+/* Closes of a file that is open for writing are told, by FLUSH; of one for reading only the last one is, by RELEASE
+ * (fill_file_info() in caufs-reply.c). */
 static CaufsLock
-lock_from_flock (const struct flock *flock, guint64 owner)
+lock_new (const struct fuse_file_info *fi)
 {
-  guint64 start = (guint64) flock->l_start;
-  guint64 end = flock->l_len == 0 ? G_MAXINT64 : start + (guint64) flock->l_len - 1;
+  const CaufsHandle *file = caufs_handle_of (fi);
 
-  return (CaufsLock){ .owner = owner, .start = start, .end = end, .type = flock->l_type, .pid = flock->l_pid };
+  return (CaufsLock){ .owner = fi->lock_owner, .end = G_MAXINT64, .file = file, .may_linger = file->reader != NULL };
+}
+
+static CaufsLock
+lock_from_flock (const struct flock *flock, const struct fuse_file_info *fi)
+{
+  CaufsLock lock = lock_new (fi);
+
+  lock.start = (guint64) flock->l_start;
+  if (flock->l_len != 0)
+    lock.end = lock.start + (guint64) flock->l_len - 1;
+  lock.type = flock->l_type;
+  lock.pid = flock->l_pid;
+  return lock;
 }
 
 static struct flock
@@ -35,7 +49,7 @@ list_of (const struct fuse_file_info *fi)
 void
 caufs_ops_getlk (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
 {
-  CaufsLock    wanted = lock_from_flock (lock, fi->lock_owner);
+  CaufsLock    wanted = lock_from_flock (lock, fi);
   CaufsLock    found;
   struct flock answer;
 
@@ -112,18 +126,16 @@ set_lock (fuse_req_t req, CaufsLockList *list, CaufsLockKind kind, const CaufsLo
 void
 caufs_ops_setlk (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock, int sleep)
 {
-  CaufsLock wanted = lock_from_flock (lock, fi->lock_owner);
+  CaufsLock wanted = lock_from_flock (lock, fi);
 
   (void) ino;
-  if (wanted.type != F_UNLCK)
-    caufs_handle_add_lock_owner (caufs_handle_of (fi), wanted.owner);
   set_lock (req, list_of (fi), CAUFS_LOCK_POSIX, &wanted, sleep != 0);
 }
 
 void
 caufs_ops_flock (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int operation)
 {
-  CaufsLock wanted = { .owner = fi->lock_owner, .start = 0, .end = G_MAXINT64 };
+  CaufsLock wanted = lock_new (fi);
 
   (void) ino;
   switch (operation & ~LOCK_NB)

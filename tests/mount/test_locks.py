@@ -22,6 +22,7 @@ fd = os.open(sys.argv[1], int(sys.argv[2]))
 """
 
 REFUSED = os.strerror(errno.EAGAIN)
+F_OFD_SETLK = 37
 
 
 def whose_lock(fd, kind=fcntl.F_WRLCK, start=0, length=0):
@@ -238,6 +239,77 @@ class PosixLocks(LockTest):
         self.close(fd)
         other = self.locker("attempt(fcntl.lockf, fcntl.LOCK_EX)\n")
         other.expect("locked")
+
+    # What outlives no RELEASE: who gets the lock of it knows that the one before has been served.
+    AFTER_RELEASE = ("attempt(fcntl.lockf, fcntl.LOCK_EX, 1, 1000)\n"
+                     "attempt(fcntl.lockf, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 0)\n")
+
+    def test_a_lock_stays_when_another_file_of_its_process_is_released(self):
+        other = self.locker("fcntl.lockf(fd, fcntl.LOCK_SH, 10, 0)\n"
+                            "fcntl.lockf(fd, fcntl.LOCK_UN, 10, 0)\n"
+                            "fcntl.lockf(fd, fcntl.LOCK_SH, 1, 1000)\n"
+                            "child = os.fork()\n"
+                            "if child == 0:\n"
+                            "    hear()\n"
+                            "    os._exit(0)\n"
+                            "os.close(fd)\n"
+                            "fd = os.open(sys.argv[1], os.O_RDWR)\n"
+                            "attempt(fcntl.lockf, fcntl.LOCK_EX, 10, 0)\n"
+                            "os.waitpid(child, 0)\n"
+                            "say('closed')\n"
+                            "signal.pause()\n", os.O_RDONLY)
+        other.expect("locked")
+        other.tell()
+        other.expect("closed")
+        third = self.locker(self.AFTER_RELEASE)
+        third.expect("locked")
+        third.expect(REFUSED)
+
+    def test_a_lock_stays_when_a_file_is_released_whose_dead_user_had_the_same_number(self):
+        # The number is made of the address of a structure of the kernel, which most often is used again at once.
+        for _ in range(10):
+            other = self.locker("os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+                                "fcntl.lockf(fd, fcntl.LOCK_SH, 1, 1000)\n"
+                                "child = os.fork()\n"
+                                "if child == 0:\n"
+                                "    fcntl.lockf(fd, fcntl.LOCK_SH, 10, 0)\n"
+                                "    os._exit(0)\n"
+                                "os.waitpid(child, 0)\n"
+                                "reading, writing = os.pipe()\n"
+                                "if os.fork() == 0:\n"
+                                "    os.close(fd)\n"
+                                "    os.close(writing)\n"
+                                "    fd = os.open(sys.argv[1], os.O_RDWR)\n"
+                                "    attempt(fcntl.lockf, fcntl.LOCK_EX, 10, 0)\n"
+                                "    os.read(reading, 1)\n"
+                                "    os._exit(0)\n"
+                                "hear()\n"
+                                "os.close(fd)\n"
+                                "hear()\n", os.O_RDONLY)
+            other.expect("locked")
+            other.tell()
+            third = self.locker(self.AFTER_RELEASE)
+            third.expect("locked")
+            third.expect(REFUSED)
+            self.assertEqual(third.wait(), 0)
+            other.tell()
+            self.assertEqual(other.wait(), 0)
+
+    def test_a_lock_of_an_open_file_outlives_the_process_that_set_it(self):
+        layout = "hhqqi4x"
+        other = self.locker("import struct\n"
+                            "child = os.fork()\n"
+                            "if child == 0:\n"
+                            f"    fcntl.fcntl(fd, {F_OFD_SETLK}, struct.pack({layout!r}, fcntl.F_WRLCK, 0, 0, 0, 0))\n"
+                            "    os._exit(0)\n"
+                            "say(os.waitpid(child, 0)[1])\n"
+                            "hear()\n")
+        other.expect("0")
+        third = self.locker("attempt(fcntl.lockf, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+                            "attempt(fcntl.lockf, fcntl.LOCK_EX)\n")
+        third.expect(REFUSED)
+        other.tell()
+        third.expect("locked")
 
     def test_locks_end_with_their_process(self):
         for flags in (os.O_RDONLY, os.O_RDWR):
