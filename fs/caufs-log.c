@@ -20,9 +20,16 @@ typedef struct
   guint  n_left_out;
 } Budget;
 
+typedef enum
+{
+  TO_STDERR,
+  TO_JOURNAL,
+  TO_SYSLOG,
+} Destination;
+
 /* GLib keeps one writer function for the process, libfuse one log function: this, to the mutex, is the only state outside of
- * Caufs. Written before there are threads and once at detaching. */
-static gint caufs_log_to_syslog;
+ * Caufs. Written before there are threads and once at detaching; atomic. */
+static gint destination = TO_STDERR;
 
 /* Any user of a mount can cause notices, by killing writers: they must not use up what there is for warnings. */
 static Budget notices;
@@ -63,14 +70,18 @@ caufs_log_writer (GLogLevelFlags level, const GLogField *fields, gsize n_fields,
   (void) user_data;
   if (g_log_writer_default_would_drop (level, G_LOG_DOMAIN))
     return G_LOG_WRITER_HANDLED;
-  if (g_atomic_int_get (&caufs_log_to_syslog))
+  switch ((Destination) g_atomic_int_get (&destination))
     {
+    case TO_SYSLOG:
       syslog (syslog_priority (level), "%s", find_message (fields, n_fields));
       return G_LOG_WRITER_HANDLED;
+    case TO_JOURNAL:
+      if (g_log_writer_journald (level, fields, n_fields, NULL) == G_LOG_WRITER_HANDLED)
+        return G_LOG_WRITER_HANDLED;
+      break;
+    case TO_STDERR:
+      break;
     }
-  if (g_log_writer_is_journald (STDERR_FILENO)
-      && g_log_writer_journald (level, fields, n_fields, NULL) == G_LOG_WRITER_HANDLED)
-    return G_LOG_WRITER_HANDLED;
   return g_log_writer_standard_streams (level, fields, n_fields, NULL);
 }
 
@@ -115,6 +126,8 @@ caufs_log_libfuse (enum fuse_log_level level, const char *format, va_list argume
 void
 caufs_log_init (void)
 {
+  if (g_log_writer_is_journald (STDERR_FILENO))
+    g_atomic_int_set (&destination, TO_JOURNAL);
   g_log_writer_default_set_use_stderr (TRUE);
   g_log_set_writer_func (caufs_log_writer, NULL, NULL);
 }
@@ -128,10 +141,10 @@ caufs_log_take_libfuse (void)
 void
 caufs_log_detach (void)
 {
-  if (g_log_writer_is_journald (STDERR_FILENO))
+  if (g_atomic_int_get (&destination) == TO_JOURNAL)
     return;
   openlog ("caufs", LOG_PID, LOG_DAEMON);
-  g_atomic_int_set (&caufs_log_to_syslog, TRUE);
+  g_atomic_int_set (&destination, TO_SYSLOG);
 }
 
 char *

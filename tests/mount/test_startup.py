@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 import harness
+import namespace
 from harness import CAUFS, GUID, caufs_mounts_at, exists, random_bytes, read_file, write_file
 
 
@@ -101,6 +102,35 @@ class Background(StartTest):
         self.refuse(self.store, self.mnt, words=[self.store], flags=())
         for pid in harness.children() - self.before:
             self.assertEqual(harness.exit_status(pid), 1)
+
+
+@harness.needs_root
+class Journal(namespace.NamespaceTest):
+    """A stand-in for systemd's journal, which gets what is sent to it."""
+
+    prepare = "mount -t tmpfs -o mode=755 caufs-test /run; mkdir -p /run/systemd/journal"
+
+    def test_what_happens_in_the_background_is_told_to_the_journal_that_stderr_led_to(self):
+        self.session("""
+import socket
+stream, journal = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+stream.bind('/run/systemd/journal/stdout')
+stream.listen()
+journal.bind('/run/systemd/journal/socket')
+journal.settimeout(harness.PATIENCE)
+stderr = socket.socket(socket.AF_UNIX)
+stderr.connect('/run/systemd/journal/stdout')
+subprocess.run([CAUFS, store, mnt], stdin=subprocess.DEVNULL, stderr=stderr, check=True)
+stderr.close()
+os.mkdir(folder)
+script = "import os, sys; os.write(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY), b'x'); os.kill(os.getpid(), 9)"
+subprocess.run([harness.PYTHON, '-c', script, folder + '/a'])
+said = []
+while not any(b'thrown away' in line for line in said):
+    said.append(journal.recv(65536))
+assert b'SYSLOG_IDENTIFIER=caufs\\n' in said[-1], said
+subprocess.run(['umount', mnt], check=True)
+""")
 
 
 class Ending(StartTest):
