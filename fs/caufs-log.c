@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-log.h"
 #include "cau-error.h"
+#include "cau-program.h"
 #include "caufs-fuse.h"
 
 #include <errno.h>
@@ -147,17 +148,6 @@ caufs_log_detach (void)
   g_atomic_int_set (&destination, TO_SYSLOG);
 }
 
-char *
-caufs_log_make_line (const char *text)
-{
-  g_autofree char *valid = g_utf8_make_valid (text, -1);
-  GString         *line = g_string_new (NULL);
-
-  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
-    g_string_append_unichar (line, g_unichar_iscntrl (g_utf8_get_char (p)) ? '?' : g_utf8_get_char (p));
-  return g_string_free (line, FALSE);
-}
-
 static void
 write_line (GLogLevelFlags level, const char *line)
 {
@@ -214,7 +204,7 @@ caufs_log (GLogLevelFlags level, const char *format, ...)
   va_start (arguments, format);
   text = g_strdup_vprintf (format, arguments);
   va_end (arguments);
-  line = caufs_log_make_line (text);
+  line = cau_program_make_line (text);
   write_line (level, line);
 }
 

@@ -15,9 +15,6 @@ void caufs_log_take_libfuse (void);
 /* From now on logs to syslog what would have gone to stderr: the daemon has left its terminal. */
 void caufs_log_detach (void);
 
-/* @text without what would make more than one line of it, or give orders to a terminal. Returns: (transfer full). */
-char *caufs_log_make_line (const char *text);
-
 /* Logs one line, whatever names in it hold. When there are too many some are left out, and their number is told later. */
 void caufs_log (GLogLevelFlags level, const char *format, ...) G_GNUC_PRINTF (2, 3);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "cau-program.h"
 #include "caufs-log.h"
 #include "caufs-loop.h"
 #include "caufs-mount.h"
@@ -254,7 +255,7 @@ fail_to_start (CaufsDaemon *daemon, const CaufsOptions *options, const GError *e
 {
   g_autofree char *text =
     g_strdup_printf ("caufs: cannot mount %s on %s: %s", options->store, options->mountpoint, error->message);
-  g_autofree char *message = caufs_log_make_line (text);
+  g_autofree char *message = cau_program_make_line (text);
 
   if (daemon != NULL)
     caufs_daemon_fail (daemon, message);
@@ -307,6 +308,7 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   g_autoptr (CaufsOptions) options = NULL;
 
+  cau_program_keep_standard_streams ();
   if (argc < 2)
     {
       fputs (caufs_options_usage, stderr);
@@ -315,7 +317,7 @@ main (int argc, char **argv)
   options = caufs_options_parse (argc, argv, &error);
   if (options == NULL)
     {
-      g_autofree char *line = caufs_log_make_line (error->message);
+      g_autofree char *line = cau_program_make_line (error->message);
 
       fprintf (stderr, "caufs: %s\n", line);
       return 2;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "caureport-findings.h"
 
+#include "cau-program.h"
 #include "caureport-format.h"
 
 static const char *
@@ -99,8 +100,8 @@ caureport_findings_print_ranges (const CauFinding *finding)
 static void
 caureport_findings_show_text (CaureportFindings *self, const CauFinding *finding)
 {
-  g_autofree char *name = finding->name != NULL ? caureport_one_line (finding->name) : NULL;
-  g_autofree char *problem = finding->problem != NULL ? caureport_one_line (finding->problem) : NULL;
+  g_autofree char *name = finding->name != NULL ? cau_program_make_line (finding->name) : NULL;
+  g_autofree char *problem = finding->problem != NULL ? cau_program_make_line (finding->problem) : NULL;
   char             guid[CAU_GUID_TEXT_LEN + 1] = "?";
 
   if (finding->has_guid)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "cau-program.h"
 #include "caureport-format.h"
 #include "caureport-target.h"
 
@@ -115,7 +116,7 @@ caureport_list_show_report_json (CaureportList *self, const CauReportInfo *info)
 static void
 caureport_list_show_damaged (CaureportList *self, const CauReportInfo *info)
 {
-  g_autofree char *name = caureport_one_line (info->name);
+  g_autofree char *name = cau_program_make_line (info->name);
 
   self->n_damaged++;
   if (self->json)

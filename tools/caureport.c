@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "caureport.h"
+#include "cau-program.h"
 
 #include <errno.h>
 #include <string.h>
@@ -83,22 +84,11 @@ caureport_find_command (const char *name, GError **error)
   return NULL;
 }
 
-char *
-caureport_one_line (const char *message)
-{
-  g_autofree char *valid = g_utf8_make_valid (message, -1);
-  GString         *line = g_string_new (NULL);
-
-  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
-    g_string_append_unichar (line, g_unichar_iscntrl (g_utf8_get_char (p)) ? '?' : g_utf8_get_char (p));
-  return g_string_free (line, FALSE);
-}
-
 void
 caureport_fail (Caureport *self, GError *error)
 {
   CaureportStatus  status = caureport_status_from_error (error);
-  g_autofree char *line = caureport_one_line (error->message);
+  g_autofree char *line = cau_program_make_line (error->message);
 
   fflush (stdout);
   /* The library's words for a wrong GUID or name need no more explanation. */

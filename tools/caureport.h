@@ -89,9 +89,6 @@ char **caureport_parse_options (Caureport *self, const GOptionEntry *entries, in
 /* FALSE with an error when words are left that the command has no use for. */
 gboolean caureport_parse_end (char **words, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @text as one line of valid UTF-8, whatever a name in it holds. */
-char *caureport_one_line (const char *text);
-
 /* Reports @error (transfer full) on stderr and goes on; the program will exit with the status of the first. */
 void caureport_fail (Caureport *self, GError *error);
 

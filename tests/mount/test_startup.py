@@ -89,6 +89,19 @@ class Background(StartTest):
                           if os.readlink(f"/proc/{pid}/fd/{name}").endswith("/lock")])
         self.end(self.unmount)
 
+    def test_closed_standard_streams_do_no_harm(self):
+        self.run_program("bash", "-c", '"$@" 0<&- 1>&- 2>&-', "bash", CAUFS, self.store, self.mnt)
+        self.assertEqual(len(caufs_mounts_at(self.mnt)), 1)
+        self.end(self.unmount)
+
+    def test_no_file_of_the_daemon_gets_the_number_of_a_closed_standard_stream(self):
+        daemon = subprocess.Popen(["bash", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "bash", CAUFS, "-f", self.store, self.mnt])
+        self.before.add(daemon.pid)
+        harness.wait_until(lambda: caufs_mounts_at(self.mnt), "caufs mounts")
+        self.assertEqual({os.readlink(f"/proc/{daemon.pid}/fd/{fd}") for fd in (0, 1, 2)}, {"/dev/null"})
+        self.unmount()
+        self.assertEqual(daemon.wait(harness.PATIENCE), 0)
+
     def test_relative_paths_count_from_where_caufs_was_started(self):
         self.run_program(CAUFS, "store.cau", "mnt", cwd=self.dir)
         self.assertEqual(caufs_mounts_at(self.mnt)[0][2], self.store)
