@@ -129,8 +129,7 @@ leave_terminal (void)
 
   caufs_log_detach ();
   if (chdir ("/") != 0 || null < 0)
-    caufs_log (G_LOG_LEVEL_WARNING, "cannot leave the terminal and the folder it was started in: %s",
-               g_strerror (errno));
+    caufs_log (CAUFS_LOG_WARNING, "cannot leave the terminal and the folder it was started in: %s", g_strerror (errno));
   for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
     dup2 (null, fd);
   if (null > STDERR_FILENO)

@@ -301,7 +301,7 @@ log_unsaved (CaufsHandle *self, const GError *error)
 {
   g_autofree char *what = caufs_name_describe (self->name);
 
-  caufs_log (G_LOG_LEVEL_WARNING, "%s was not saved at its last close: %s", what, error->message);
+  caufs_log (caufs_log_kind_of (error), "%s was not saved at its last close: %s", what, error->message);
 }
 
 /* From any thread. */
@@ -404,7 +404,7 @@ is_being_killed (CaufsHandle *self, pid_t tid, uid_t uid)
   if (self->view->options->keep_killed || !caufs_process_is_killed (tid, uid))
     return FALSE;
   what = caufs_name_describe (self->name);
-  caufs_log (G_LOG_LEVEL_MESSAGE, "%s: its writer, process %d, was killed before it closed it", what, (int) tid);
+  caufs_log (CAUFS_LOG_NOTICE, "%s: its writer, process %d, was killed before it closed it", what, (int) tid);
   return TRUE;
 }
 
@@ -523,7 +523,7 @@ throw_away (CaufsHandle *self)
 {
   g_autofree char *what = caufs_name_describe (self->name);
 
-  caufs_log (G_LOG_LEVEL_MESSAGE, "%s: thrown away what was not saved yet, because its writer was killed", what);
+  caufs_log (CAUFS_LOG_NOTICE, "%s: thrown away what was not saved yet, because its writer was killed", what);
   cau_upload_abandon (self->upload);
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -32,10 +33,8 @@ typedef enum
  * Caufs. Written before there are threads and once at detaching; atomic. */
 static gint destination = TO_STDERR;
 
-/* Any user of a mount can cause notices, by killing writers: they must not use up what there is for warnings. */
-static Budget notices;
-static Budget warnings;
-static GMutex budget_lock; /* guards both */
+static Budget budgets[CAUFS_N_LOG_KINDS];
+static GMutex budgets_lock; /* guards them */
 
 static int
 syslog_priority (GLogLevelFlags level)
@@ -86,8 +85,8 @@ caufs_log_writer (GLogLevelFlags level, const GLogField *fields, gsize n_fields,
   return g_log_writer_standard_streams (level, fields, n_fields, NULL);
 }
 
-static GLogLevelFlags
-level_of_libfuse (enum fuse_log_level level)
+static CaufsLogKind
+kind_of_libfuse (enum fuse_log_level level)
 {
   switch (level)
     {
@@ -96,15 +95,13 @@ level_of_libfuse (enum fuse_log_level level)
     case FUSE_LOG_CRIT:
     case FUSE_LOG_ERR:
     case FUSE_LOG_WARNING:
-      return G_LOG_LEVEL_WARNING;
+      return CAUFS_LOG_WARNING;
     case FUSE_LOG_NOTICE:
-      return G_LOG_LEVEL_MESSAGE;
     case FUSE_LOG_INFO:
-      return G_LOG_LEVEL_INFO;
     case FUSE_LOG_DEBUG:
-      return G_LOG_LEVEL_DEBUG;
+      return CAUFS_LOG_NOTICE;
     }
-  return G_LOG_LEVEL_WARNING;
+  return CAUFS_LOG_WARNING;
 }
 
 static void caufs_log_libfuse (enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF (2, 0);
@@ -121,7 +118,7 @@ caufs_log_libfuse (enum fuse_log_level level, const char *format, va_list argume
       return;
     }
   text = g_strchomp (g_strdup_vprintf (format, arguments));
-  caufs_log (level_of_libfuse (level), "%s", text);
+  caufs_log (kind_of_libfuse (level), "%s", text);
 }
 
 void
@@ -168,10 +165,10 @@ tell_left_out (guint n)
 
 /* @n_left_out: (out): how many lines were left out before, to be told now. */
 static gboolean
-take_line (GLogLevelFlags level, guint *n_left_out)
+take_line (CaufsLogKind kind, guint *n_left_out)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&budget_lock);
-  Budget       *budget = (level & G_LOG_LEVEL_MASK) > G_LOG_LEVEL_WARNING ? &notices : &warnings;
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&budgets_lock);
+  Budget       *budget = &budgets[kind];
   const gint64  now = g_get_monotonic_time ();
 
   *n_left_out = 0;
@@ -190,13 +187,19 @@ take_line (GLogLevelFlags level, guint *n_left_out)
 }
 
 void
-caufs_log (GLogLevelFlags level, const char *format, ...)
+caufs_log (CaufsLogKind kind, const char *format, ...)
 {
+  static const GLogLevelFlags levels[CAUFS_N_LOG_KINDS] = {
+    [CAUFS_LOG_BUG] = G_LOG_LEVEL_CRITICAL,
+    [CAUFS_LOG_WARNING] = G_LOG_LEVEL_WARNING,
+    [CAUFS_LOG_REFUSAL] = G_LOG_LEVEL_WARNING,
+    [CAUFS_LOG_NOTICE] = G_LOG_LEVEL_MESSAGE,
+  };
   g_autofree char *text = NULL;
   g_autofree char *line = NULL;
   va_list          arguments;
   guint            n_left_out;
-  gboolean         may_log = take_line (level, &n_left_out);
+  gboolean         may_log = take_line (kind, &n_left_out);
 
   tell_left_out (n_left_out);
   if (!may_log)
@@ -205,33 +208,39 @@ caufs_log (GLogLevelFlags level, const char *format, ...)
   text = g_strdup_vprintf (format, arguments);
   va_end (arguments);
   line = cau_program_make_line (text);
-  write_line (level, line);
+  write_line (levels[kind], line);
 }
 
 void
 caufs_log_finish (void)
 {
-  guint n;
+  guint n = 0;
 
-  g_mutex_lock (&budget_lock);
-  n = notices.n_left_out + warnings.n_left_out;
-  notices.n_left_out = warnings.n_left_out = 0;
-  g_mutex_unlock (&budget_lock);
+  g_mutex_lock (&budgets_lock);
+  for (guint kind = 0; kind < CAUFS_N_LOG_KINDS; kind++)
+    n += budgets[kind].n_left_out;
+  memset (budgets, 0, sizeof budgets);
+  g_mutex_unlock (&budgets_lock);
   tell_left_out (n);
+}
+
+CaufsLogKind
+caufs_log_kind_of (const GError *error)
+{
+  static const CauStoreError refusals[] = { CAU_STORE_ERROR_NO_SPACE, CAU_STORE_ERROR_QUOTA, CAU_STORE_ERROR_BUSY };
+
+  for (guint i = 0; i < G_N_ELEMENTS (refusals); i++)
+    if (g_error_matches (error, CAU_STORE_ERROR, (int) refusals[i]))
+      return CAUFS_LOG_REFUSAL;
+  return CAUFS_LOG_WARNING;
 }
 
 static gboolean
 is_worth_a_line (const GError *error)
 {
-  static const CauStoreError codes[] = { CAU_STORE_ERROR_CORRUPT, CAU_STORE_ERROR_IO, CAU_STORE_ERROR_NO_SPACE,
-                                         CAU_STORE_ERROR_QUOTA, CAU_STORE_ERROR_BUSY };
-
-  if (error == NULL || error->domain != CAU_STORE_ERROR)
-    return TRUE; /* a bug */
-  for (guint i = 0; i < G_N_ELEMENTS (codes); i++)
-    if (error->code == (int) codes[i])
-      return TRUE;
-  return FALSE;
+  return error == NULL || error->domain != CAU_STORE_ERROR /* a bug */
+         || error->code == CAU_STORE_ERROR_CORRUPT || error->code == CAU_STORE_ERROR_IO
+         || caufs_log_kind_of (error) == CAUFS_LOG_REFUSAL;
 }
 
 int
@@ -247,7 +256,7 @@ caufs_fail (const GError *error, const char *format, ...)
       va_start (arguments, format);
       what = g_strdup_vprintf (format, arguments);
       va_end (arguments);
-      caufs_log (G_LOG_LEVEL_WARNING, "%s: %s", what, error != NULL ? error->message : g_strerror (errnum));
+      caufs_log (caufs_log_kind_of (error), "%s: %s", what, error != NULL ? error->message : g_strerror (errnum));
     }
   return -errnum;
 }

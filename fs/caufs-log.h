@@ -15,8 +15,22 @@ void caufs_log_take_libfuse (void);
 /* From now on logs to syslog what would have gone to stderr: the daemon has left its terminal. */
 void caufs_log_detach (void);
 
+/* Of each kind there are so many lines in so much time. Notices and refusals are what any user of a mount can bring about: they
+ * must not use up what there is for the others. */
+typedef enum
+{
+  CAUFS_LOG_BUG,     /* logged as critical */
+  CAUFS_LOG_WARNING, /* damage, a failing disk, an exposed store */
+  CAUFS_LOG_REFUSAL, /* what could not be saved or done for want of space or time: a warning */
+  CAUFS_LOG_NOTICE,  /* a killed writer */
+  CAUFS_N_LOG_KINDS,
+} CaufsLogKind;
+
 /* Logs one line, whatever names in it hold. When there are too many some are left out, and their number is told later. */
-void caufs_log (GLogLevelFlags level, const char *format, ...) G_GNUC_PRINTF (2, 3);
+void caufs_log (CaufsLogKind kind, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+/* What @error is about. */
+CaufsLogKind caufs_log_kind_of (const GError *error);
 
 /* The last that is logged: tells what was left out. */
 void caufs_log_finish (void);

@@ -226,7 +226,7 @@ warn_of_exposure (CauStore *store)
   g_autofree char *line = cau_store_describe_exposure (store);
 
   if (line != NULL)
-    caufs_log (G_LOG_LEVEL_WARNING, "%s", line);
+    caufs_log (CAUFS_LOG_WARNING, "%s", line);
 }
 
 /* Serves the mount until it ends. Only what is answered by then is in the store. */
@@ -245,7 +245,7 @@ serve (Caufs *self)
   fuse_session_unmount (self->session);
   fuse_session_destroy (self->session);
   if (r < 0 && !is_signalled)
-    caufs_log (G_LOG_LEVEL_WARNING, "the connection to the kernel failed: %s", g_strerror (-r));
+    caufs_log (CAUFS_LOG_WARNING, "the connection to the kernel failed: %s", g_strerror (-r));
   caufs_log_finish ();
   return r < 0 && !is_signalled ? EXIT_FAILURE : EXIT_SUCCESS;
 }

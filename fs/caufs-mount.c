@@ -347,6 +347,6 @@ caufs_mount_start (const CaufsOptions *options, const struct fuse_lowlevel_ops *
   if (session == NULL)
     fail (error, "%s", said[0] != '\0' ? said : "libfuse failed without a word");
   else if (said[0] != '\0')
-    caufs_log (G_LOG_LEVEL_WARNING, "%s", said);
+    caufs_log (CAUFS_LOG_WARNING, "%s", said);
   return session;
 }

@@ -256,8 +256,7 @@ caufs_nodes_forget (CaufsNodes *self, guint64 ino, guint64 n)
   g_mutex_unlock (&self->lock);
   let_go (unused);
   if (is_wrong)
-    caufs_log (G_LOG_LEVEL_CRITICAL, "the kernel forgot node %" G_GUINT64_FORMAT " more often than it looked it up",
-               ino);
+    caufs_log (CAUFS_LOG_BUG, "the kernel forgot node %" G_GUINT64_FORMAT " more often than it looked it up", ino);
 }
 
 void

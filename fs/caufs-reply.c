@@ -120,7 +120,7 @@ caufs_reply_free (CaufsReply *self)
 {
   if (self->req != NULL)
     {
-      caufs_log (G_LOG_LEVEL_CRITICAL, "a %s was about to stay unanswered", self->operation);
+      caufs_log (CAUFS_LOG_BUG, "a %s was about to stay unanswered", self->operation);
       fuse_reply_err (self->req, EIO);
     }
   g_free (self);

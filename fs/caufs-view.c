@@ -85,8 +85,7 @@ discard (CaufsHandle *handle)
     {
       g_autofree char *what = caufs_name_describe (handle->name);
 
-      caufs_log (G_LOG_LEVEL_WARNING, "%s was still being written when the mount ended: nothing of that was saved",
-                 what);
+      caufs_log (CAUFS_LOG_REFUSAL, "%s was still being written when the mount ended: nothing of that was saved", what);
     }
   caufs_handle_discard (handle);
 }

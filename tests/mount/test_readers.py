@@ -314,6 +314,21 @@ class Damage(harness.MountTest):
         wait_until(lambda: [line for line in self.mount.log().splitlines() if "bad.xml" in line and "chunk 3" in line],
                    "the log names the report and the chunk")
 
+    def test_a_flood_of_refusals_hides_no_damage(self):
+        self.mount.finish()
+        mount = self.start("max_staged=100K", path=self.mount.path)
+        data = random_bytes(1_200_000)
+        for number in range(210):
+            with self.refused(errno.ENOSPC):
+                write_file(os.path.join(self.folder, f"{number}"), data)
+        with self.refused(errno.EIO):
+            read_file(os.path.join(self.folder, "bad.xml"))
+        wait_until(lambda: [line for line in mount.log().splitlines() if "bad.xml" in line and "chunk 3" in line],
+                   "the log names the report and the chunk")
+        mount.finish()
+        self.assertLessEqual(len([line for line in mount.log().splitlines() if "no space left" in line]), 200)
+        self.assertIn("messages were left out", mount.log())
+
     def test_what_is_good_stays_readable(self):
         self.run_program("cat", os.path.join(self.folder, "bad.xml"), status=1)
         self.assertIn("Input/output error", self.stderr)
