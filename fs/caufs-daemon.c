@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,11 +139,37 @@ leave_terminal (void)
     close (null);
 }
 
+/* sd_notify(3), without its library. */
+static void
+notify_systemd (void)
+{
+  static const char  ready[] = "READY=1";
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  const char        *name = g_getenv ("NOTIFY_SOCKET");
+  const gsize        length = name != NULL ? strlen (name) : 0;
+  int                fd;
+
+  if (length == 0 || length > sizeof address.sun_path)
+    return;
+  memcpy (address.sun_path, name, length);
+  if (name[0] == '@')
+    address.sun_path[0] = '\0'; /* an abstract one */
+  fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0
+      || sendto (fd, ready, strlen (ready), MSG_NOSIGNAL, (const struct sockaddr *) &address,
+                 (socklen_t) (offsetof (struct sockaddr_un, sun_path) + length))
+           < 0)
+    caufs_log (CAUFS_LOG_WARNING, "systemd cannot be told that the mount is there: %s", g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+}
+
 void
 caufs_daemon_ready (CaufsDaemon *self, const char *message)
 {
   static const char ready = READY;
 
+  notify_systemd ();
   if (self->to_parent < 0)
     {
       fprintf (stderr, "%s\n", message);

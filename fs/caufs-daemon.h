@@ -16,7 +16,8 @@ CaufsDaemon *caufs_daemon_start (gboolean foreground);
 /* Cannot go on: has @message, one line, printed on stderr, and the parent exit with 1. */
 void caufs_daemon_fail (CaufsDaemon *self, const char *message);
 
-/* The mount is there: lets the parent exit, and leaves the terminal, or prints @message in the foreground. */
+/* The mount is there: lets the parent exit, and leaves the terminal, or prints @message in the foreground. Tells systemd when that
+ * asked for it ($NOTIFY_SOCKET). */
 void caufs_daemon_ready (CaufsDaemon *self, const char *message);
 void caufs_daemon_free (CaufsDaemon *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CaufsDaemon, caufs_daemon_free)

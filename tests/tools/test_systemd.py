@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The unit for systemd, as far as that can be tested without systemd running: see docs/security.md."""
+import errno
 import os
 import re
+import socket
 import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mount"))
 import harness  # pylint: disable=wrong-import-position
+import namespace  # pylint: disable=wrong-import-position
 
 UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "systemd", "caufs@.service")
 
@@ -75,7 +78,7 @@ class Unit(harness.MountTest):
 
     def test_the_daemon_needs_no_system_call_that_is_refused(self):
         trace = os.path.join(self.dir, "trace")
-        mount = self.start("allow_other", wrapper=(
+        mount = self.start("allow_other", environment={"NOTIFY_SOCKET": os.path.join(self.dir, "none")}, wrapper=(
             *harness.sanitizers_told("detect_leaks=0"), "strace", "-f", "-qq", "-e", "signal=none", "-o", trace))
         folder = os.path.join(mount.path, harness.GUID)
         os.mkdir(folder)
@@ -94,6 +97,102 @@ class Unit(harness.MountTest):
         self.assertGreater(len(used), 30)
         # Setting it is tried by GLib, which does without. Unmounting root does by itself.
         self.assertEqual(used - self.allowed() - {"sched_setattr"}, set())
+
+
+def shell_of(name):
+    """The script that the unit's directive @name gives to sh, as systemd passes it on."""
+    value = dict(directives())[name]
+    return re.fullmatch(r"[-+]*sh -c '([^']*)'", value)[1].replace("$$", "$")
+
+
+@harness.needs_root
+class Stopping(namespace.NamespaceTest):
+    """What the unit's commands unmount, and what not."""
+
+    def stop(self, script, what):
+        """What kinds of mounts are on MOUNTPOINT before and after each run(main_pid) in @what, a line each."""
+        return self.session(f"""
+def kinds():
+    print(*[kind for path, kind, _, _ in harness.mounts() if path == mnt] or ['none'])
+def run(main_pid=''):
+    kinds()
+    subprocess.run(['sh', '-c', {script!r}], env={{**os.environ, 'MOUNTPOINT': mnt, 'MAINPID': str(main_pid)}})
+    kinds()
+{what}
+subprocess.run('umount -l {self.home}/mnt 2>/dev/null; umount -l {self.home}/mnt 2>/dev/null', shell=True)
+""")
+
+    def test_a_dead_mount_is_cleared(self):
+        self.assertEqual(self.stop(shell_of("ExecStopPost"), """
+mount = Mount(store, mnt, ['allow_other']).wait_ready()
+mount.crash()
+run()
+"""), ["fuse.caufs", "none"])
+
+    def test_a_dead_mount_on_a_volume_is_cleared_and_the_volume_stays(self):
+        self.assertEqual(self.stop(shell_of("ExecStopPost"), """
+subprocess.run(['mount', '-t', 'tmpfs', 'caufs-test', mnt], check=True)
+mount = Mount(store, mnt, ['allow_other']).wait_ready()
+mount.crash()
+run()
+run()
+"""), ["tmpfs fuse.caufs", "tmpfs", "tmpfs", "tmpfs"])
+
+    def test_a_mount_of_another_daemon_stays(self):
+        found = self.stop(shell_of("ExecStopPost"), """
+mount = Mount(store, mnt).wait_ready()
+run()
+subprocess.run(['umount', mnt])
+""")
+        self.assertEqual(found, ["fuse.caufs", "fuse.caufs"])
+
+    def test_a_living_mount_is_ended_when_the_unit_is_stopped(self):
+        self.assertEqual(self.stop(shell_of("ExecStop"), """
+mount = Mount(store, mnt).wait_ready()
+run(mount.process.pid)
+mount.wait_ended()
+"""), ["fuse.caufs", "none"])
+
+    def test_what_is_there_after_the_daemon_ended_stays(self):
+        self.assertEqual(self.stop(shell_of("ExecStop"), """
+subprocess.run(['mount', '-t', 'tmpfs', 'caufs-test', mnt], check=True)
+run()
+"""), ["tmpfs", "tmpfs"])
+
+
+class Notify(harness.MountTest):
+    def told(self, address):
+        """What a daemon tells the socket at @address."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind(address)
+            listener.settimeout(harness.PATIENCE)
+            name = address.replace("\0", "@")
+            mount = self.start(environment={"NOTIFY_SOCKET": name})
+            said = listener.recv(1000)
+            mount.finish()
+            self.assertNotIn("cannot be told", mount.log())
+        return said
+
+    def test_systemd_is_told_when_the_mount_is_there(self):
+        self.assertIn(["Type", "notify"], directives())
+        self.assertEqual(self.told(os.path.join(self.dir, "notify")), b"READY=1")
+
+    def test_an_abstract_socket_is_told_too(self):
+        self.assertEqual(self.told(f"\0{self.dir}/notify"), b"READY=1")
+
+    def test_a_socket_that_nobody_reads_is_no_reason_to_fail(self):
+        mount = self.start(environment={"NOTIFY_SOCKET": os.path.join(self.dir, "none")})
+        os.mkdir(os.path.join(mount.path, harness.GUID))
+        self.assertIn("systemd cannot be told", mount.log())
+
+    def test_nothing_is_told_before_the_mount_is_there(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind(os.path.join(self.dir, "notify"))
+            self.run_program(harness.CAUFS, "-f", self.store, os.path.join(self.dir, "none"), status=1,
+                             env={"NOTIFY_SOCKET": os.path.join(self.dir, "notify")})
+            listener.setblocking(False)
+            with self.refused(errno.EAGAIN):
+                listener.recv(1000)
 
 
 if __name__ == "__main__":
