@@ -264,8 +264,8 @@ caufs_view_mknod (CaufsView *self, const CaufsCaller *caller, guint64 parent, co
 
   if (caufs_ino_get_kind (parent) != CAUFS_NODE_ORCHESTRATOR || !S_ISREG (mode))
     return -EPERM;
-  upload =
-    cau_store_begin_upload (self->store, caufs_ino_get_id (parent), name, CAU_UPLOAD_EXCLUSIVE, &attributes, &error);
+  upload = cau_store_begin_upload (self->store, caufs_ino_get_id (parent), name, CAU_UPLOAD_EXCLUSIVE | CAU_UPLOAD_NEW,
+                                   &attributes, &error);
   if (upload == NULL || !cau_upload_commit (upload, &info, &error))
     return caufs_fail (error, "report %s cannot be made", name);
   if (info.version == 0)

@@ -50,31 +50,44 @@ class TwoMounts(harness.ReportTest):
         os.close(fd)
         self.assert_report(self.theirs("a"), b"new")
 
-    def test_makers_by_o_excl_in_many_processes_never_both_succeed(self):
-        """Threads here, of both mounts: to the daemons they are as good as processes."""
-        wins, lock = {}, threading.Lock()
+    def winners(self, make):
+        """Who made the reports r0 to r99, by number, of four makers who try it at the same time: make(path, maker).
 
-        def make(maker, path):
+        Threads here, of both mounts: to the daemons they are as good as processes."""
+        wins, lock, barrier = {}, threading.Lock(), threading.Barrier(4, timeout=harness.PATIENCE)
+
+        def run(maker, path):
             for number in range(100):
+                barrier.wait()
                 try:
-                    fd = os.open(path(f"r{number}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-                    os.write(fd, f"{maker}".encode())
-                    os.close(fd)
+                    make(path(f"r{number}"), maker)
                 except FileExistsError:
                     continue
                 with lock:
                     wins.setdefault(number, []).append(maker)
 
-        makers = [threading.Thread(target=make, args=(maker, path))
+        makers = [threading.Thread(target=run, args=(maker, path))
                   for maker, path in enumerate([self.path, self.theirs, self.path, self.theirs])]
         for maker in makers:
             maker.start()
         for maker in makers:
             maker.join()
         self.assertEqual(sorted(wins), list(range(100)))
-        for number, winners in wins.items():
+        return wins
+
+    def test_makers_by_o_excl_in_many_processes_never_both_succeed(self):
+        def make(path, maker):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            os.write(fd, f"{maker}".encode())
+            os.close(fd)
+
+        for number, winners in self.winners(make).items():
             self.assertEqual(len(winners), 1, number)
             self.assert_report(self.theirs(f"r{number}"), f"{winners[0]}".encode())
+
+    def test_makers_by_mknod_never_both_succeed(self):
+        wins = self.winners(lambda path, _: os.mknod(path))
+        self.assertEqual([number for number, winners in wins.items() if len(winners) > 1], [])
 
 
 class Seen(harness.ReportTest):
