@@ -55,7 +55,7 @@ caufs_dir_open (CaufsView *view, guint64 ino, uid_t uid, CaufsDir **dir)
 
   if (kind != CAUFS_NODE_ROOT && kind != CAUFS_NODE_ORCHESTRATOR)
     return -ENOTDIR;
-  if (!caufs_quota_take (view->open_dirs, uid))
+  if (cau_quota_take (view->open_dirs, uid, 1) != CAU_QUOTA_OK)
     return -ENFILE;
   self = g_new0 (CaufsDir, 1);
   self->n_refs = 1;
@@ -106,7 +106,7 @@ caufs_dir_close (CaufsDir *self)
   g_mutex_lock (&self->view->lock);
   g_hash_table_remove (self->view->dirs, self);
   g_mutex_unlock (&self->view->lock);
-  caufs_quota_give (self->view->open_dirs, self->uid);
+  cau_quota_give (self->view->open_dirs, self->uid, 1);
   caufs_dir_unref (self);
 }
 

@@ -110,7 +110,7 @@ caufs_handle_close (CaufsHandle *self)
 {
   gboolean is_crowd_gone = leave_crowd (self->view, self);
 
-  caufs_quota_give (self->view->open_files, self->uid);
+  cau_quota_give (self->view->open_files, self->uid, 1);
   if (self->upload != NULL)
     {
       caufs_node_drop_handle (self->node, self, self->upload);

@@ -276,7 +276,7 @@ static int
 count_open (CaufsView *self, const CaufsCaller *caller, int result, CaufsHandle *handle)
 {
   if (result < 0)
-    caufs_quota_give (self->open_files, caller->uid);
+    cau_quota_give (self->open_files, caller->uid, 1);
   else
     handle->uid = caller->uid;
   return result;
@@ -287,7 +287,7 @@ caufs_view_open (CaufsView *self, const CaufsCaller *caller, guint64 ino, int fl
 {
   int r;
 
-  if (!caufs_quota_take (self->open_files, caller->uid))
+  if (cau_quota_take (self->open_files, caller->uid, 1) != CAU_QUOTA_OK)
     return -ENFILE;
   r = open_node (self, caller, ino, flags, handle);
   return count_open (self, caller, r, *handle);
@@ -343,7 +343,7 @@ caufs_view_create (CaufsView *self, const CaufsCaller *caller, guint64 parent, c
 {
   int r;
 
-  if (!caufs_quota_take (self->open_files, caller->uid))
+  if (cau_quota_take (self->open_files, caller->uid, 1) != CAU_QUOTA_OK)
     return -ENFILE;
   r = create_node (self, caller, parent, name, mode, flags, entry, handle);
   return count_open (self, caller, r, *handle);

@@ -20,8 +20,8 @@ caufs_view_new (CauStore *store, const CaufsOptions *options, CaufsChangedFunc c
   self->nodes = caufs_nodes_new ();
   self->intents = caufs_intents_new ();
   self->recent = caufs_recent_new ();
-  self->open_files = caufs_quota_new (options->max_open);
-  self->open_dirs = caufs_quota_new (MAX_OPEN_DIRS);
+  self->open_files = cau_quota_new (options->max_open);
+  self->open_dirs = cau_quota_new (MAX_OPEN_DIRS);
   self->changed = changed;
   self->changed_data = user_data;
   g_mutex_init (&self->lock);
@@ -36,8 +36,8 @@ caufs_view_free (CaufsView *self)
 {
   g_hash_table_unref (self->handles);
   g_hash_table_unref (self->dirs);
-  caufs_quota_free (self->open_dirs);
-  caufs_quota_free (self->open_files);
+  cau_quota_free (self->open_dirs);
+  cau_quota_free (self->open_files);
   caufs_recent_free (self->recent);
   caufs_intents_free (self->intents);
   caufs_nodes_free (self->nodes); /* before the names, which its nodes hold */

@@ -4,12 +4,12 @@
 /* What the mount shows, and does, without the protocol: every function here returns 0 or a negative errno, knows no
  * request, and may be called by many threads at once. Functions may wait for the store. */
 
+#include "cau-quota.h"
 #include "caufs-fuse.h"
 #include "caufs-handle.h"
 #include "caufs-intents.h"
 #include "caufs-nodes.h"
 #include "caufs-options.h"
-#include "caufs-quota.h"
 #include "caufs-recent.h"
 
 G_BEGIN_DECLS
@@ -30,8 +30,8 @@ struct _CaufsView
   CaufsNodes         *nodes;
   CaufsIntents       *intents;
   CaufsRecent        *recent;
-  CaufsQuota         *open_files; /* what handles count to */
-  CaufsQuota         *open_dirs;
+  CauQuota           *open_files; /* what handles count to */
+  CauQuota           *open_dirs;
 
   CaufsChangedFunc changed;
   gpointer         changed_data;

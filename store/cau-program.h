@@ -5,7 +5,7 @@
 
 G_BEGIN_DECLS
 
-/* What the programs have in common, and the library itself does not need: linked into them, and not exported. */
+/* What the programs have in common. The library does not export it. */
 
 /* The first thing in main(): a standard stream that is closed is opened so that its use fails, and no file or pipe of the
  * program ever gets its number. */

@@ -1,33 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "cau-shares.h"
-
-#include <unistd.h>
-
-typedef struct
-{
-  guint64 uploads;
-  guint64 staged; /* bytes */
-} Amounts;
+#include "cau-quota.h"
 
 struct _CauShares
 {
-  gssize buffered; /* bytes; atomic */
+  gssize buffered;     /* bytes; atomic */
+  gssize max_buffered; /* G_MAXSSIZE: none; set before threads use the store, as those of the quotas */
 
-  /* Set before threads use the store; G_MAXUINT64 or G_MAXSSIZE: none. */
-  Amounts max;
-  gssize  max_buffered;
-  guint32 own_uid; /* immutable; asking takes a system call */
-
-  GMutex      lock; /* guards what follows, and all shares */
-  Amounts     used;
-  GHashTable *users; /* (element-type guint32 CauShare): the key lies in the share */
+  CauQuota *uploads; /* owned */
+  CauQuota *staged;  /* owned; bytes */
 };
 
 struct _CauShare
 {
   CauShares *all; /* borrowed */
   guint32    uid; /* immutable */
-  Amounts    used;
 };
 
 CauShares *
@@ -35,9 +22,8 @@ cau_shares_new (void)
 {
   CauShares *self = g_new0 (CauShares, 1);
 
-  self->own_uid = geteuid ();
-  g_mutex_init (&self->lock);
-  self->users = g_hash_table_new (g_int_hash, g_int_equal);
+  self->uploads = cau_quota_new (0);
+  self->staged = cau_quota_new (0);
   cau_shares_set_limits (self, 0, 0, 0);
   return self;
 }
@@ -45,118 +31,87 @@ cau_shares_new (void)
 void
 cau_shares_free (CauShares *self)
 {
-  g_warn_if_fail (g_hash_table_size (self->users) == 0);
-  g_hash_table_unref (self->users);
-  g_mutex_clear (&self->lock);
+  cau_quota_free (self->uploads);
+  cau_quota_free (self->staged);
   g_free (self);
 }
 
 void
 cau_shares_set_limits (CauShares *self, guint64 max_uploads, guint64 max_staged, guint64 max_buffered)
 {
-  self->max.uploads = max_uploads != 0 ? max_uploads : G_MAXUINT64;
-  self->max.staged = max_staged != 0 ? max_staged : G_MAXUINT64;
+  cau_quota_set_max (self->uploads, max_uploads);
+  cau_quota_set_max (self->staged, max_staged);
   self->max_buffered = max_buffered != 0 ? (gssize) MIN (max_buffered, G_MAXSSIZE) : G_MAXSSIZE;
 }
 
-/* What the user can have of @max. */
+/* What user @uid can have of @quota. */
 static guint64
-share_of (const CauShare *self, guint64 max)
+share_of (const CauQuota *quota, guint32 uid)
 {
-  return self->uid == 0 || self->uid == self->all->own_uid ? max : MAX (max / 2, 1);
-}
-
-static CauShare *
-find_locked (CauShares *self, guint32 uid)
-{
-  CauShare *share = g_hash_table_lookup (self->users, &uid);
-
-  if (share == NULL)
-    {
-      share = g_new0 (CauShare, 1);
-      share->all = self;
-      share->uid = uid;
-      g_hash_table_insert (self->users, &share->uid, share);
-    }
-  return share;
-}
-
-static void
-drop_unused_locked (CauShare *self)
-{
-  if (self->used.uploads > 0)
-    return;
-  g_hash_table_remove (self->all->users, &self->uid);
-  g_free (self);
+  return cau_quota_share_of (quota, uid, cau_quota_get_max (quota));
 }
 
 CauShare *
 cau_shares_join (CauShares *self, guint32 uid, GError **error)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  CauShare     *share = find_locked (self, uid);
-  const guint64 mine = share_of (share, self->max.uploads);
+  CauShare *share;
 
-  if (self->used.uploads < self->max.uploads && share->used.uploads < mine)
+  switch (cau_quota_take (self->uploads, uid, 1))
     {
-      self->used.uploads++;
-      share->used.uploads++;
+    case CAU_QUOTA_OK:
+      share = g_new0 (CauShare, 1);
+      share->all = self;
+      share->uid = uid;
       return share;
+    case CAU_QUOTA_USED_UP:
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_MANY,
+                   "%" G_GUINT64_FORMAT " reports are being written already, which is the limit",
+                   cau_quota_get_max (self->uploads));
+      break;
+    case CAU_QUOTA_USED_UP_BY_USER:
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_MANY,
+                   "user %u is writing %" G_GUINT64_FORMAT " reports already, which is the limit for one user", uid,
+                   share_of (self->uploads, uid));
+      break;
     }
-  if (self->used.uploads >= self->max.uploads)
-    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_MANY,
-                 "%" G_GUINT64_FORMAT " reports are being written already, which is the limit", self->max.uploads);
-  else
-    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_MANY,
-                 "user %u is writing %" G_GUINT64_FORMAT " reports already, which is the limit for one user", uid,
-                 mine);
-  drop_unused_locked (share);
   return NULL;
 }
 
 void
 cau_share_leave (CauShare *self)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->all->lock);
-
-  self->used.uploads--;
-  self->all->used.uploads--;
-  drop_unused_locked (self);
+  cau_quota_give (self->all->uploads, self->uid, 1);
+  g_free (self);
 }
 
 gboolean
 cau_share_take_staged (CauShare *self, guint64 bytes, GError **error)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->all->lock);
-  CauShares    *all = self->all;
-  const guint64 mine = share_of (self, all->max.staged);
+  CauQuota *staged = self->all->staged;
 
-  if (bytes <= all->max.staged - MIN (all->used.staged, all->max.staged)
-      && bytes <= mine - MIN (self->used.staged, mine))
+  switch (cau_quota_take (staged, self->uid, bytes))
     {
-      all->used.staged += bytes;
-      self->used.staged += bytes;
+    case CAU_QUOTA_OK:
       return TRUE;
+    case CAU_QUOTA_USED_UP:
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE,
+                   "no space left for what is written and not saved yet: the limit is %" G_GUINT64_FORMAT " bytes",
+                   cau_quota_get_max (staged));
+      break;
+    case CAU_QUOTA_USED_UP_BY_USER:
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_QUOTA,
+                   "no space left for what user %u has written and not saved yet: the limit for one user is"
+                   " %" G_GUINT64_FORMAT " bytes",
+                   self->uid, share_of (staged, self->uid));
+      break;
     }
-  if (bytes > all->max.staged - MIN (all->used.staged, all->max.staged))
-    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NO_SPACE,
-                 "no space left for what is written and not saved yet: the limit is %" G_GUINT64_FORMAT " bytes",
-                 all->max.staged);
-  else
-    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_QUOTA,
-                 "no space left for what user %u has written and not saved yet: the limit for one user is"
-                 " %" G_GUINT64_FORMAT " bytes",
-                 self->uid, mine);
   return FALSE;
 }
 
 void
 cau_share_give_staged (CauShare *self, guint64 bytes)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->all->lock);
-
-  self->used.staged -= bytes;
-  self->all->used.staged -= bytes;
+  cau_quota_give (self->all->staged, self->uid, bytes);
 }
 
 gboolean

@@ -10,7 +10,7 @@
 G_BEGIN_DECLS
 
 typedef struct _CauShares CauShares;
-typedef struct _CauShare  CauShare; /* one user's, counted by uploads */
+typedef struct _CauShare  CauShare; /* one upload's */
 
 CauShares *cau_shares_new (void);
 void       cau_shares_free (CauShares *self);
