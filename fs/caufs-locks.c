@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-locks.h"
+#include "cau-quota.h"
 #include "caufs-process.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #define DEADLOCK_STEPS 10
 
 /* Bounds of what users can make the daemon keep, and search at each request: locks of one report, of all, and requests that
- * wait. */
+ * wait. One user gets half of each. */
 #define MAX_OF_REPORT 1024
 #define MAX_HELD 65536
 #define MAX_WAITING 4096
@@ -19,7 +20,9 @@ struct _CaufsLocks
 {
   GMutex lock;
   GQueue waiting; /* of CaufsLockWait.link, oldest first; lock */
-  guint  n_held;  /* in all lists; lock */
+
+  CauQuota *held_quota; /* owned, as what follows; in all lists */
+  CauQuota *waiting_quota;
 };
 
 struct _CaufsLockList
@@ -28,6 +31,13 @@ struct _CaufsLockList
   GArray     *held[CAUFS_N_LOCK_KINDS]; /* (element-type CaufsLock); CaufsLocks.lock */
 };
 
+static void
+remove_locked (CaufsLocks *self, GArray *held, guint i)
+{
+  cau_quota_give (self->held_quota, g_array_index (held, CaufsLock, i).uid, 1);
+  g_array_remove_index_fast (held, i);
+}
+
 CaufsLocks *
 caufs_locks_new (void)
 {
@@ -35,12 +45,16 @@ caufs_locks_new (void)
 
   g_mutex_init (&self->lock);
   g_queue_init (&self->waiting);
+  self->held_quota = cau_quota_new (MAX_HELD);
+  self->waiting_quota = cau_quota_new (MAX_WAITING);
   return self;
 }
 
 void
 caufs_locks_free (CaufsLocks *self)
 {
+  cau_quota_free (self->waiting_quota);
+  cau_quota_free (self->held_quota);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -61,14 +75,15 @@ caufs_lock_list_free (CaufsLockList *self)
   CaufsLocks *all = self->all;
 
   if (all != NULL)
-    {
-      g_mutex_lock (&all->lock);
-      for (guint kind = 0; kind < CAUFS_N_LOCK_KINDS; kind++)
-        all->n_held -= self->held[kind]->len;
-      g_mutex_unlock (&all->lock);
-    }
+    g_mutex_lock (&all->lock);
   for (guint kind = 0; kind < CAUFS_N_LOCK_KINDS; kind++)
-    g_array_unref (self->held[kind]);
+    {
+      while (self->held[kind]->len > 0)
+        remove_locked (all, self->held[kind], self->held[kind]->len - 1);
+      g_array_unref (self->held[kind]);
+    }
+  if (all != NULL)
+    g_mutex_unlock (&all->lock);
   g_free (self);
 }
 
@@ -93,12 +108,20 @@ conflicts (const CaufsLock *a, const CaufsLock *b)
   return a->owner != b->owner && overlaps (a, b) && (a->type == F_WRLCK || b->type == F_WRLCK);
 }
 
+/* Whether @lock takes the place of @old, or of a part of it, or is joined with it. */
+static gboolean
+changes (const CaufsLock *lock, const CaufsLock *old)
+{
+  return old->owner == lock->owner && (old->type == lock->type ? touches (old, lock) : overlaps (old, lock));
+}
+
 /* Adds what is left of @old where @lock does not cover it. */
 static void
 keep_rest (GArray *held, const CaufsLock *old, const CaufsLock *lock)
 {
   CaufsLock rest = *old;
 
+  rest.uid = lock->uid;
   if (old->start < lock->start)
     {
       rest.end = lock->start - 1;
@@ -110,6 +133,41 @@ keep_rest (GArray *held, const CaufsLock *old, const CaufsLock *lock)
       rest.end = old->end;
       g_array_append_val (held, rest);
     }
+}
+
+static guint
+count_of_user (const GArray *held, uid_t uid)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < held->len; i++)
+    n += g_array_index (held, CaufsLock, i).uid == uid;
+  return n;
+}
+
+/* Counts @result in place of @held, which @lock makes of it. FALSE when that would be too much for everybody, or its user. */
+static gboolean
+charge_locked (CaufsLocks *self, const GArray *held, const GArray *result, const CaufsLock *lock)
+{
+  const guint before = count_of_user (held, lock->uid);
+  const guint after = count_of_user (result, lock->uid);
+
+  if (result->len > held->len
+      && (result->len > MAX_OF_REPORT || after > cau_quota_share_of (self->held_quota, lock->uid, MAX_OF_REPORT)))
+    return FALSE;
+  if (after > before && cau_quota_take (self->held_quota, lock->uid, after - before) != CAU_QUOTA_OK)
+    return FALSE;
+  if (after < before)
+    cau_quota_give (self->held_quota, lock->uid, before - after);
+  /* A process that has become another user's. */
+  for (guint i = 0; i < held->len; i++)
+    {
+      const CaufsLock *old = &g_array_index (held, CaufsLock, i);
+
+      if (old->uid != lock->uid && changes (lock, old))
+        cau_quota_give (self->held_quota, old->uid, 1);
+    }
+  return TRUE;
 }
 
 /* Puts @lock into *@held, in place of what its owner has there, joined with neighbours of its type. FALSE, with nothing
@@ -124,37 +182,26 @@ apply_locked (CaufsLocks *self, GArray **held, const CaufsLock *lock)
     {
       const CaufsLock *old = &g_array_index (*held, CaufsLock, i);
 
-      if (old->owner != lock->owner)
+      if (!changes (lock, old))
         g_array_append_vals (result, old, 1);
-      else if (old->type == lock->type && touches (old, &joined))
+      else if (old->type != lock->type)
+        keep_rest (result, old, lock);
+      else
         {
           joined.start = MIN (joined.start, old->start);
           joined.end = MAX (joined.end, old->end);
         }
-      else if (overlaps (old, lock))
-        keep_rest (result, old, lock);
-      else
-        g_array_append_vals (result, old, 1);
     }
   if (lock->type != F_UNLCK)
     g_array_append_val (result, joined);
-  if (result->len > (*held)->len && (result->len > MAX_OF_REPORT || self->n_held >= MAX_HELD))
+  if (!charge_locked (self, *held, result, lock))
     {
       g_array_unref (result);
       return FALSE;
     }
-  self->n_held += result->len;
-  self->n_held -= (*held)->len;
   g_array_unref (*held);
   *held = result;
   return TRUE;
-}
-
-static void
-remove_locked (CaufsLocks *self, GArray *held, guint i)
-{
-  g_array_remove_index_fast (held, i);
-  self->n_held--;
 }
 
 static void
@@ -218,6 +265,14 @@ is_deadlock_locked (CaufsLocks *self, guint64 owner, const CaufsLock *blocker)
   return FALSE;
 }
 
+static void
+unqueue_locked (CaufsLocks *self, CaufsLockWait *wait)
+{
+  g_queue_unlink (&self->waiting, &wait->link);
+  wait->is_queued = FALSE;
+  cau_quota_give (self->waiting_quota, wait->lock.uid, 1);
+}
+
 /* Moves the waits that can go on from the queue to @ready. */
 static void
 take_ready_locked (CaufsLocks *self, GQueue *ready)
@@ -233,8 +288,7 @@ take_ready_locked (CaufsLocks *self, GQueue *ready)
       if (find_conflict_locked (self, *held, &wait->lock) != NULL)
         continue;
       wait->result = apply_locked (self, held, &wait->lock) ? 0 : -ENOLCK;
-      g_queue_unlink (&self->waiting, l);
-      wait->is_queued = FALSE;
+      unqueue_locked (self, wait);
       g_queue_push_tail_link (ready, l);
     }
 }
@@ -257,7 +311,7 @@ queue_locked (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const C
 {
   if (wait->is_cancelled)
     return -EINTR;
-  if (self->waiting.length >= MAX_WAITING)
+  if (cau_quota_take (self->waiting_quota, lock->uid, 1) != CAU_QUOTA_OK)
     return -ENOLCK;
   wait->list = list;
   wait->kind = kind;
@@ -311,8 +365,7 @@ caufs_locks_cancel (CaufsLocks *self, CaufsLockWait *wait)
   was_queued = wait->is_queued;
   wait->is_cancelled = TRUE;
   if (was_queued)
-    g_queue_unlink (&self->waiting, &wait->link);
-  wait->is_queued = FALSE;
+    unqueue_locked (self, wait);
   g_mutex_unlock (&self->lock);
   return was_queued;
 }
@@ -371,16 +424,15 @@ void
 caufs_locks_shut_down (CaufsLocks *self, int result)
 {
   GQueue ready = G_QUEUE_INIT;
-  GList *l;
 
   g_mutex_lock (&self->lock);
-  while ((l = g_queue_pop_head_link (&self->waiting)) != NULL)
+  while (self->waiting.head != NULL)
     {
-      CaufsLockWait *wait = l->data;
+      CaufsLockWait *wait = self->waiting.head->data;
 
-      wait->is_queued = FALSE;
+      unqueue_locked (self, wait);
       wait->result = result;
-      g_queue_push_tail_link (&ready, l);
+      g_queue_push_tail_link (&ready, &wait->link);
     }
   g_mutex_unlock (&self->lock);
 

@@ -32,9 +32,10 @@ typedef struct
   guint64 end;  /* the last byte, G_MAXINT64 for the end of any file */
   int     type; /* F_RDLCK, F_WRLCK, F_UNLCK */
   pid_t   pid;  /* for F_GETLK; 0 when not known */
+  uid_t   uid;  /* who set it last, and whom it counts to */
 
-  gconstpointer file;       /* the open file it was last set through; only compared */
   gboolean      may_linger; /* nothing tells us that its process has closed @file, while another one has it open */
+  gconstpointer file;       /* the open file it was last set through; only compared */
 } CaufsLock;
 
 /* A request that waits for its lock. Zeroed and filled by its owner, who keeps it until it was done. */
@@ -65,7 +66,7 @@ void           caufs_lock_list_free (CaufsLockList *self);
 
 /* Sets (or, F_UNLCK, takes away) @lock; an owner's own locks in its range make room. Returns: 0;
  * -EAGAIN when another's lock is in the way and @wait is NULL; CAUFS_LOCK_WAITS when it is queued; -EDEADLK when waiting would never end;
- * -EINTR when @wait was cancelled before; -ENOLCK when there are too many locks, or too many wait. */
+ * -EINTR when @wait was cancelled before; -ENOLCK when there are too many locks, or too many wait, of its user or of all. */
 int caufs_locks_set (CaufsLocks *self, CaufsLockList *list, CaufsLockKind kind, const CaufsLock *lock,
                      CaufsLockWait *wait);
 

@@ -10,17 +10,21 @@
 /* Closes of a file that is open for writing are told, by FLUSH; of one for reading only the last one is, by RELEASE
  * (fill_file_info() in caufs-reply.c). */
 static CaufsLock
-lock_new (const struct fuse_file_info *fi)
+lock_new (fuse_req_t req, const struct fuse_file_info *fi)
 {
   const CaufsHandle *file = caufs_handle_of (fi);
 
-  return (CaufsLock){ .owner = fi->lock_owner, .end = G_MAXINT64, .file = file, .may_linger = file->reader != NULL };
+  return (CaufsLock){ .owner = fi->lock_owner,
+                      .end = G_MAXINT64,
+                      .uid = fuse_req_ctx (req)->uid,
+                      .file = file,
+                      .may_linger = file->reader != NULL };
 }
 
 static CaufsLock
-lock_from_flock (const struct flock *flock, const struct fuse_file_info *fi)
+lock_from_flock (fuse_req_t req, const struct flock *flock, const struct fuse_file_info *fi)
 {
-  CaufsLock lock = lock_new (fi);
+  CaufsLock lock = lock_new (req, fi);
 
   lock.start = (guint64) flock->l_start;
   if (flock->l_len != 0)
@@ -49,7 +53,7 @@ list_of (const struct fuse_file_info *fi)
 void
 caufs_ops_getlk (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
 {
-  CaufsLock    wanted = lock_from_flock (lock, fi);
+  CaufsLock    wanted = lock_from_flock (req, lock, fi);
   CaufsLock    found;
   struct flock answer;
 
@@ -126,7 +130,7 @@ set_lock (fuse_req_t req, CaufsLockList *list, CaufsLockKind kind, const CaufsLo
 void
 caufs_ops_setlk (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock, int sleep)
 {
-  CaufsLock wanted = lock_from_flock (lock, fi);
+  CaufsLock wanted = lock_from_flock (req, lock, fi);
 
   (void) ino;
   set_lock (req, list_of (fi), CAUFS_LOCK_POSIX, &wanted, sleep != 0);
@@ -135,7 +139,7 @@ caufs_ops_setlk (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, stru
 void
 caufs_ops_flock (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int operation)
 {
-  CaufsLock wanted = lock_new (fi);
+  CaufsLock wanted = lock_new (req, fi);
 
   (void) ino;
   switch (operation & ~LOCK_NB)

@@ -164,6 +164,21 @@ class Locks(harness.ReportTest):
         self.lock(fd, fcntl.F_UNLCK, 0, 0)
 
 
+    @harness.needs_root
+    def test_one_user_gets_half_of_the_locks_of_a_report(self):
+        self.let_others_in()
+        self.remount("allow_other")
+        write_file(self.path(), b"one")
+        child = self.child("import errno, fcntl\n"
+                           "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
+                           "try:\n"
+                           "    for n in range(2000): fcntl.lockf(fd, fcntl.LOCK_SH, 1, 10000 + 2 * n)\n"
+                           "except OSError as error: say(f'{n} locks, then {errno.errorcode[error.errno]}')\n"
+                           "hear()", self.path(), user=NOBODY, group=NOBODY, extra_groups=[])
+        child.expect("512 locks, then ENOLCK")
+        self.lock(self.open(self.path(), os.O_RDWR), fcntl.F_WRLCK, 0, 10)
+
+
 class Waiting(harness.ReportTest):
     def test_large_files_that_have_to_be_hashed_do_not_keep_others_from_working(self):
         child = self.child("def close(fd):\n"

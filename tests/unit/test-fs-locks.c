@@ -2,6 +2,7 @@
 /* Whose locks go when, without a kernel that would choose the numbers of owners. */
 #include "caufs-locks.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,8 @@
 #define FIRST 100
 #define SECOND 200
 #define THIRD 300
+
+#define USER 1001
 
 typedef struct
 {
@@ -109,6 +112,103 @@ lock_belongs_to_the_file_it_was_last_set_through (void **state)
   assert_true (is_locked (f, 14));
 }
 
+/* Locks that do not touch, of user @uid, until there are too many; how many could be set. */
+static guint
+set_many (Fixture *f, uid_t uid, guint64 owner, guint max)
+{
+  guint n = 0;
+
+  while (n < max)
+    {
+      CaufsLock lock = lock_of (owner, &f->reader, F_RDLCK, 2 * n, 2 * n);
+
+      lock.uid = uid;
+      if (set (f, lock) != 0)
+        return n;
+      n++;
+    }
+  return n;
+}
+
+static void
+one_user_gets_half_of_the_locks_of_a_report (void **state)
+{
+  Fixture *f = *state;
+
+  assert_int_equal (set_many (f, USER, FIRST, 2000), 512);
+  assert_int_equal (set_many (f, 0, SECOND, 2000), 512);
+  caufs_locks_release_owner (f->locks, f->list, FIRST);
+  assert_int_equal (set_many (f, 0, SECOND, 2000), 1024);
+}
+
+static void
+one_user_gets_half_of_all_locks (void **state)
+{
+  Fixture       *f = *state;
+  CaufsLockList *first = f->list;
+  CaufsLockList *lists[65];
+  guint          n = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
+    {
+      f->list = lists[i] = caufs_lock_list_new ();
+      n += set_many (f, USER, FIRST, 512);
+    }
+  assert_int_equal (n, 32768);
+  assert_int_equal (set_many (f, 0, SECOND, 10), 10);
+  /* What goes with its report counts no more. */
+  for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
+    caufs_lock_list_free (lists[i]);
+  f->list = first;
+  assert_int_equal (set_many (f, USER, FIRST, 2000), 512);
+}
+
+static void
+locks_count_to_who_set_them_last (void **state)
+{
+  Fixture  *f = *state;
+  CaufsLock all = lock_of (FIRST, &f->reader, F_WRLCK, 0, 5000);
+  CaufsLock middle = lock_of (FIRST, &f->reader, F_UNLCK, 100, 200);
+
+  assert_int_equal (set_many (f, USER, FIRST, 512), 512);
+  assert_int_equal (set (f, all), 0);
+  middle.uid = USER;
+  assert_int_equal (set (f, middle), 0);
+  caufs_locks_release_owner (f->locks, f->list, FIRST);
+  assert_int_equal (set_many (f, USER, FIRST, 2000), 512);
+  assert_int_equal (set_many (f, 0, SECOND, 2000), 512);
+}
+
+static void
+forget_wait (CaufsLockWait *wait, int result)
+{
+  wait->result = result;
+}
+
+static void
+one_user_gets_half_of_what_may_wait (void **state)
+{
+  Fixture                  *f = *state;
+  CaufsLock                 wanted = lock_of (SECOND, &f->reader, F_WRLCK, 0, 0);
+  g_autofree CaufsLockWait *waits = g_new0 (CaufsLockWait, 4096);
+  guint                     n = 0;
+
+  assert_int_equal (set (f, lock_of (FIRST, &f->writer, F_WRLCK, 0, 0)), 0);
+  wanted.uid = USER;
+  for (guint i = 0; i < 4096; i++)
+    waits[i].done = forget_wait;
+  while (n < 4096 && caufs_locks_set (f->locks, f->list, CAUFS_LOCK_POSIX, &wanted, &waits[n]) == CAUFS_LOCK_WAITS)
+    n++;
+  assert_int_equal (n, 2048);
+  wanted.uid = 0;
+  assert_int_equal (caufs_locks_set (f->locks, f->list, CAUFS_LOCK_POSIX, &wanted, &waits[n]), CAUFS_LOCK_WAITS);
+  assert_true (caufs_locks_cancel (f->locks, &waits[0]));
+  wanted.uid = USER;
+  assert_int_equal (caufs_locks_set (f->locks, f->list, CAUFS_LOCK_POSIX, &wanted, &waits[n + 1]), CAUFS_LOCK_WAITS);
+  caufs_locks_shut_down (f->locks, -ENOTCONN);
+  assert_int_equal (waits[n].result, -ENOTCONN);
+}
+
 static pid_t
 make_dead_process (void)
 {
@@ -155,6 +255,10 @@ main (void)
     cmocka_unit_test_setup_teardown (release_leaves_a_lock_of_one_who_got_the_number_of_a_dead_owner, set_up,
                                      tear_down),
     cmocka_unit_test_setup_teardown (lock_belongs_to_the_file_it_was_last_set_through, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (one_user_gets_half_of_the_locks_of_a_report, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (one_user_gets_half_of_all_locks, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (locks_count_to_who_set_them_last, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (one_user_gets_half_of_what_may_wait, set_up, tear_down),
     cmocka_unit_test_setup_teardown (lock_that_lingers_goes_alone, set_up, tear_down),
     cmocka_unit_test_setup_teardown (lock_whose_end_would_be_told_outlives_the_process_that_set_it, set_up, tear_down),
   };
