@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """caufs is killed again and again while clients work; what they wrote down outside of the mount says what is right."""
 import os
+import signal
 import subprocess
 import time
 import unittest
@@ -56,6 +57,7 @@ class Kill(KillTest):
         amount.tell(f"{rounds} kills while clients worked ({self.aims()}), {self.counts['starts']} more at a start, "
                     f"{self.counts['saves']} saves checked, {self.counts['in hand']} operations in hand, "
                     f"{self.counts['names']} names read, 0 losses")
+        self.assert_busy(rounds)
 
     def aims(self):
         return ", ".join(f"{key[7:]} {n}" for key, n in sorted(self.counts.items()) if key.startswith("aimed: "))
@@ -85,8 +87,7 @@ class Kill(KillTest):
             time.sleep(self.rng.choice([0, self.rng.uniform(0, 0.003)]))
 
     def journal_bytes(self, clients):
-        """A client makes its journal when it begins."""
-        return sum(os.stat(each.journal.path).st_size for each in clients if os.path.exists(each.journal.path))
+        return sum(os.stat(each.journal.path).st_size for each in clients)
 
     def kill_at_start(self):
         """Sometimes the next daemon is killed as well: while it recovers the log, collects or mounts."""
@@ -112,6 +113,7 @@ class Survivors(KillTest):
         doomed = self.start(path=other)
         clients = [self.start_client(number, self.mnt if number % 2 == 0 else other) for number in range(N_CLIENTS)]
         found = self.fill_ring()
+        self.longest_put = self.measure_put()
         for number in range(rounds):
             self.order_work(clients, number, found)
             self.put_and_kill(number)
@@ -128,6 +130,20 @@ class Survivors(KillTest):
         amount.tell(f"{rounds} kills of one mount of two, {self.counts['puts']} of caureport put, {self.counts['put']} "
                     f"puts that ended, {self.counts['saves']} saves checked, {self.counts['in hand']} operations in "
                     f"hand, 0 losses")
+        self.assert_busy(rounds)
+
+    def start_put(self, name, data):
+        source = os.path.join(self.dir, name)
+        write_file(source, data)
+        return subprocess.Popen([CAUREPORT, "--store", self.store, "put", client.FOLDERS[0], source],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def measure_put(self):
+        """Seconds that a put takes, on this machine and with this build."""
+        begin = time.monotonic()
+        with self.start_put("tool-0", contents.make("tool", 3_000_000)) as tool:
+            self.assertEqual(tool.wait(), 0, tool.stderr.read().decode())
+        return time.monotonic() - begin
 
     def put_and_kill(self, number):
         """caureport put, ended by itself or by us: whole or absent."""
@@ -135,12 +151,9 @@ class Survivors(KillTest):
             name, identity = f"tool-{attempt}", f"tool-{number}-{attempt}"
             path = self.path(f"0/{name}")
             before = self.identity_of(path)
-            source = os.path.join(self.dir, name)
-            write_file(source, contents.make(identity, self.rng.choice([5_000, 3_000_000])))
-            with subprocess.Popen([CAUREPORT, "--store", self.store, "put", client.FOLDERS[0], source],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as tool:
+            with self.start_put(name, contents.make(identity, self.rng.choice([5_000, 3_000_000]))) as tool:
                 try:
-                    tool.wait(self.rng.uniform(0, 0.08))
+                    tool.wait(self.rng.uniform(0, self.longest_put))
                 except subprocess.TimeoutExpired:
                     tool.kill()
                 status = tool.wait()
@@ -159,6 +172,14 @@ class Survivors(KillTest):
         start = [os.stat(each.journal.path).st_size for each in survivors]
         wait_until(lambda: all(os.stat(each.journal.path).st_size > size + 2_000
                                for each, size in zip(survivors, start)), "the surviving mount goes on")
+
+
+class EndedByItself(KillTest):
+    def test_a_daemon_that_was_gone_before_it_was_killed_is_a_failure(self):
+        self.mount.process.send_signal(signal.SIGUSR1)
+        self.mount.process.wait()
+        with self.assertRaises(AssertionError):
+            self.mount.crash()
 
 
 class Checker(unittest.TestCase):

@@ -215,6 +215,7 @@ class Mixed(workload.WorkTest):
         amount.tell(f"{seconds:g} s of mixed load by two mounts and the tool in {rounds} rounds: "
                     f"{self.counts['saves']} saves checked, {self.counts['lines']} lines appended, "
                     f"{self.counts['tool']} calls of the tool, 0 lost")
+        self.assert_busy(rounds)
 
     def use_the_tool(self, number, end):
         """Puts, gets, removes and collects beside the clients, on names of its own."""

@@ -106,11 +106,13 @@ class Killed(UpgradeTest):
                     process.wait(delay)
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
-                process.communicate()
+                _out, messages = process.communicate()
+                self.assertIn(process.returncode, (0, -signal.SIGKILL), messages)
                 logs += os.path.exists(self.store + "-wal") and os.path.getsize(self.store + "-wal") > 0
                 counts[self.assert_whole()] += 1
         amount.tell(f"{rounds} kills: {counts[1]} times the store was of format 1 afterwards, {counts[2]} times of format 2; "
                     f"{logs} times there was a log")
+        self.assertGreaterEqual(logs, rounds // 15)
 
 
 class AtOnce(UpgradeTest):
@@ -144,7 +146,7 @@ class FullDisk(UpgradeTest):
 
     def test_the_store_stays_as_it_was(self):
         counts = {0: 0, NO_SPACE: 0}
-        steps = amount.rounds(8)
+        steps = max(amount.rounds(8), 2)
         for number in range(steps):
             # From next to no room to more than the file and the WAL take together.
             size = self.size + 65536 + number * 3 * self.size // (steps - 1)

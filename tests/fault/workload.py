@@ -29,6 +29,7 @@ class ClientProcess:
     def __init__(self, number, root, journal_path, seed):
         self.number = number
         self.journal = journal.Journal(journal_path, number)
+        open(journal_path, "ab").close()  # so that it can be looked at before the client has begun
         self.process = subprocess.Popen([PYTHON, CLIENT, root, journal_path, str(number), str(seed)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -161,3 +162,7 @@ class WorkTest(harness.MountTest):
         self.counts["names"] += len(found) + len(logs)
         self.remove_logs()
         return found
+
+    def assert_busy(self, rounds):
+        """The clients did something: without that nothing could have gone wrong. A first round may be over too soon."""
+        self.assertGreaterEqual(self.counts["saves"], 2 * (rounds - 1))

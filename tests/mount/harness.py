@@ -210,17 +210,21 @@ class Mount:
         wait_until(ready, f"caufs did not mount {self.path}")
         return self
 
-    def wait_ended(self):
-        """Waits for the daemon's end and checks what it leaves: status 0, no mount, a clean log."""
+    def judge_end(self, expected):
+        """Waits for the daemon's end: with the status @expected, negative for a signal, and a clean log."""
         self.status = self.process.wait(PATIENCE)
         log = self.log()
-        if self.status != 0:
-            raise AssertionError(f"caufs ended with status {self.status}:\n{log}")
-        if caufs_mounts_at(self.path):
-            raise AssertionError(f"{self.path} is still mounted though caufs ended:\n{log}")
+        if self.status != expected:
+            raise AssertionError(f"caufs ended with status {self.status}, not {expected}:\n{log}")
         bad = [line for line in log.splitlines() if SUSPICIOUS.search(line)]
         if bad:
             raise AssertionError("caufs logged:\n" + "\n".join(bad))
+
+    def wait_ended(self):
+        """Waits for the daemon's end as it should be, which leaves no mount."""
+        self.judge_end(0)
+        if caufs_mounts_at(self.path):
+            raise AssertionError(f"{self.path} is still mounted though caufs ended:\n{self.log()}")
 
     def finish(self):
         """Unmounts as a user would."""
@@ -236,9 +240,9 @@ class Mount:
         self.wait_ended()
 
     def crash(self):
-        """Kills the daemon, so that its mount stays behind, dead."""
+        """Kills the daemon, so that its mount stays behind, dead. One that had ended by itself is a failure."""
         self.process.kill()
-        self.status = self.process.wait(PATIENCE)
+        self.judge_end(-signal.SIGKILL)
 
     def dispose(self):
         """Clears away what a failed test left."""
