@@ -225,6 +225,21 @@ size_of (const char *path)
 }
 
 /* Large reports make the thread that copies the WAL work, and removing them makes the file smaller. */
+/* The thread that copies the WAL cuts the file off when it has nothing else to do. */
+static void
+wait_until_smaller (const char *path, goffset size)
+{
+  gint64 end = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+
+  while (size_of (path) > size)
+    {
+      if (g_get_monotonic_time () > end)
+        fail_msg ("the file has %" G_GOFFSET_FORMAT " bytes and should shrink to %" G_GOFFSET_FORMAT, size_of (path),
+                  size);
+      g_usleep (1000);
+    }
+}
+
 static void
 nothing_is_lost_while_the_file_shrinks (void **state)
 {
@@ -246,11 +261,10 @@ nothing_is_lost_while_the_file_shrinks (void **state)
   from = disk_log_get_length (run.log);
   assert_done (store_load_remove (run.load, FIXTURE_GUID "/a", &error), &error);
   assert_done (store_load_remove (run.load, FIXTURE_GUID "/b", &error), &error);
-  while (size_of (run.load->path) > grown / 4 * 3)
-    g_usleep (1000);
+  wait_until_smaller (run.load->path, grown / 4 * 3);
   assert_done (store_load_save_group (run.load, FIXTURE_GUID, 4, &error), &error);
   run_stop (&run);
-  try_cuts (&run, from, fixture_rounds (2000) / 100, &figures);
+  try_cuts (&run, from, MAX (fixture_rounds (2000) / 100, 1), &figures);
   disk_log_count (run.log, &counts);
   tell ("power while the file shrinks", &figures);
   tell_counts (&counts);
