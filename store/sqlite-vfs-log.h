@@ -25,11 +25,12 @@ struct _CauVfsFile
   sqlite3_file *real; /* follows this structure */
 
   /* of a database */
-  CauVfsFile *wal;   /* its WAL, while that is open */
-  gint64      chunk; /* by how many bytes it grows; 0: as it comes */
-  gboolean    keeps_size;
-  gboolean    has_writer_lock;
-  int         level; /* SQLite's lock on the file itself */
+  CauVfsFile      *wal;   /* its WAL, while that is open */
+  gint64           chunk; /* by how many bytes it grows; 0: as it comes */
+  gboolean         keeps_size;
+  gboolean         has_writer_lock;
+  int              level; /* SQLite's lock on the file itself */
+  volatile guint8 *index; /* the first region of the shared memory, while that is mapped */
 
   /* of both */
   int fd; /* the real file's, not to be closed; -1: not known */

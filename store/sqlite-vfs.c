@@ -16,6 +16,9 @@
 /* The lock of the one writer among those of the wal-index (sqlite.org/walformat.html, "WAL Locks"). */
 #define WRITER_LOCK 0
 
+/* Where the wal-index says how many frames of the WAL were copied (sqlite.org/walformat.html, "The WAL-Index File Format"). */
+#define COPIED_AT 96
+
 static _Thread_local int last_errno;
 
 int
@@ -119,6 +122,20 @@ file_truncate (sqlite3_file *base, sqlite3_int64 size)
   return noted (result);
 }
 
+/* A checkpoint that a reader keeps from the end of the WAL does not sync what it copied; the one that gets there does, for all
+ * before it. When that fails Linux takes all those pages for clean, and SQLite would copy only those of the last checkpoint again before
+ * the WAL starts over. So they all have to be copied again. Who syncs a database that has a WAL is in a checkpoint, and holds the locks
+ * under which the number may be changed (walCheckpoint() in wal.c). */
+static int
+sync_database (CauVfsFile *self, int flags)
+{
+  int result = CAU_VFS_REAL (&self->base, xSync, flags);
+
+  if (result != SQLITE_OK && self->index != NULL)
+    g_atomic_int_set ((volatile gint *) (self->index + COPIED_AT), 0);
+  return result;
+}
+
 static int
 file_sync (sqlite3_file *base, int flags)
 {
@@ -126,7 +143,7 @@ file_sync (sqlite3_file *base, int flags)
   int         result = cau_vfs_log_flush (self);
 
   if (result == SQLITE_OK)
-    result = self->soundness != NULL ? cau_vfs_log_sync (self, flags) : CAU_VFS_REAL (base, xSync, flags);
+    result = self->soundness != NULL ? cau_vfs_log_sync (self, flags) : sync_database (self, flags);
   return noted (result);
 }
 
@@ -216,6 +233,8 @@ file_shm_map (sqlite3_file *base, int region, int size, int extend, void volatil
     result = populate (*memory, size);
   if (result != SQLITE_OK && result != SQLITE_READONLY)
     *memory = NULL;
+  else if (region == 0)
+    cau_vfs_file (base)->index = *memory;
   return noted (result);
 }
 
@@ -246,6 +265,7 @@ file_shm_barrier (sqlite3_file *base)
 static int
 file_shm_unmap (sqlite3_file *base, int remove)
 {
+  cau_vfs_file (base)->index = NULL;
   return CAU_VFS_REAL (base, xShmUnmap, remove);
 }
 

@@ -50,7 +50,8 @@ struct _DiskLog
   guint       inodes;
   guint       inode_of[DISK_FILES];
   gboolean    lies;
-  gboolean    fails_wal_sync;
+  gboolean    fails_wal_sync; /* the next one */
+  gboolean    fails_database_syncs;
 };
 
 G_END_DECLS

@@ -45,6 +45,8 @@ before (FaultCall *call, gpointer user_data)
       self->fails_wal_sync = FALSE;
       fault = FAULT_IO;
     }
+  if (file == DISK_FILE_DATABASE && self->fails_database_syncs)
+    fault = FAULT_IO;
   g_mutex_unlock (&self->lock);
   return fault;
 }
@@ -172,6 +174,7 @@ disk_log_count (DiskLog *self, DiskCounts *counts)
       counts->writes += event->kind == DISK_WRITE ? 1 : 0;
       counts->bytes += event->kind == DISK_WRITE ? event->length : 0;
       counts->syncs += event->kind == DISK_SYNC ? 1 : 0;
+      counts->lost += event->kind == DISK_LOSE ? 1 : 0;
       counts->wal_syncs += disk_log_is_wal_sync (self, i) ? 1 : 0;
       counts->truncations += event->kind == DISK_TRUNCATE ? 1 : 0;
       counts->grown += event->kind == DISK_GROW ? 1 : 0;
@@ -192,6 +195,14 @@ disk_log_fail_next_wal_sync (DiskLog *self)
 {
   g_mutex_lock (&self->lock);
   self->fails_wal_sync = TRUE;
+  g_mutex_unlock (&self->lock);
+}
+
+void
+disk_log_fail_database_syncs (DiskLog *self, gboolean fail)
+{
+  g_mutex_lock (&self->lock);
+  self->fails_database_syncs = fail;
   g_mutex_unlock (&self->lock);
 }
 

@@ -28,6 +28,7 @@ typedef struct
 {
   guint   writes;
   guint   syncs;
+  guint   lost; /* syncs that failed */
   guint   wal_syncs;
   guint   truncations;
   guint   grown;
@@ -42,6 +43,9 @@ void disk_log_set_lies (DiskLog *self, gboolean lies);
 
 /* The next sync of the WAL fails, and what it should have written is lost, as Linux has it: later syncs know nothing of it. */
 void disk_log_fail_next_wal_sync (DiskLog *self);
+
+/* From now on those of the database fail in the same way, or no longer do. */
+void disk_log_fail_database_syncs (DiskLog *self, gboolean fail);
 
 /* Whether the event @index is a sync of the WAL, of the database. */
 gboolean disk_log_is_wal_sync (DiskLog *self, guint index);

@@ -2,6 +2,7 @@
 #include "store-load.h"
 
 #include <ftw.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -284,6 +285,20 @@ store_load_set_attributes (StoreLoad *self, const char *key, guint32 mode, guint
   CauAttributes    a = { .mode = mode, .uid = uid };
 
   return end_change (self, change, set_attributes (self, key, &a, error));
+}
+
+int
+store_load_checkpoint (StoreLoad *self, int mode)
+{
+  sqlite3 *db = NULL;
+  int      result;
+
+  g_assert_cmpint (sqlite3_open_v2 (self->path, &db, SQLITE_OPEN_READWRITE, "caufs"), ==, SQLITE_OK);
+  sqlite3_busy_timeout (db, 10);
+  sqlite3_exec (db, "PRAGMA synchronous=FULL; SELECT count(*) FROM versions", NULL, NULL, NULL);
+  result = sqlite3_wal_checkpoint_v2 (db, NULL, mode, NULL, NULL);
+  sqlite3_close (db);
+  return result;
 }
 
 /* ---- several at once ---- */

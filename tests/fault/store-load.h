@@ -54,6 +54,9 @@ gboolean store_load_save_group (StoreLoad *self, const char *guid, guint n, GErr
 /* Begins self->unfinished, unless there is one, with @bytes; those that do not compress are staged, a MiB at a time. */
 void store_load_begin_upload (StoreLoad *self, const char *guid, GBytes *bytes);
 
+/* Copies the WAL on a connection of its own, as SQLite does in @mode. Returns: what that returned. */
+int store_load_checkpoint (StoreLoad *self, int mode);
+
 /* One operation by chance. Nothing of it may fail. */
 void store_load_step (StoreLoad *self);
 

@@ -290,14 +290,9 @@ static void
 checkpoint (StoreLoad *self)
 {
   static const int modes[] = { SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_RESTART, SQLITE_CHECKPOINT_TRUNCATE };
-  sqlite3         *db = NULL;
 
-  g_assert_cmpint (sqlite3_open_v2 (self->path, &db, SQLITE_OPEN_READWRITE, "caufs"), ==, SQLITE_OK);
-  sqlite3_busy_timeout (db, 10);
-  sqlite3_exec (db, "PRAGMA synchronous=FULL; SELECT count(*) FROM versions", NULL, NULL, NULL);
   /* A reader of the load, or its writer thread, may be in the way of the last two. */
-  sqlite3_wal_checkpoint_v2 (db, NULL, modes[below (self, G_N_ELEMENTS (modes))], NULL, NULL);
-  sqlite3_close (db);
+  store_load_checkpoint (self, modes[below (self, G_N_ELEMENTS (modes))]);
 }
 
 static void

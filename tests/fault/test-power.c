@@ -8,6 +8,7 @@
 #include "store-check.h"
 #include "store-load.h"
 
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -224,7 +225,6 @@ size_of (const char *path)
   return st.st_size;
 }
 
-/* Large reports make the thread that copies the WAL work, and removing them makes the file smaller. */
 /* The thread that copies the WAL cuts the file off when it has nothing else to do. */
 static void
 wait_until_smaller (const char *path, goffset size)
@@ -240,6 +240,7 @@ wait_until_smaller (const char *path, goffset size)
     }
 }
 
+/* Large reports make the thread that copies the WAL work, and removing them makes the file smaller. */
 static void
 nothing_is_lost_while_the_file_shrinks (void **state)
 {
@@ -310,6 +311,64 @@ what_a_failed_sync_lost_is_written_again (void **state)
   print_message ("# %u saves failed with the sync of the WAL\n", n_failed);
   tell ("power after a sync that failed", &figures);
   assert_true (n_failed > 0);
+  assert_no_loss (&figures, seed);
+}
+
+/* The log must not start over before what was copied from it is surely in the database. */
+static void
+what_a_failed_sync_of_the_database_lost_is_copied_again (void **state)
+{
+  guint32    seed = fixture_seed ();
+  Run        run = { 0 };
+  DiskCounts counts = { 0 };
+  g_auto (Figures) figures = { .loads = 1 };
+
+  run_begin (&run, seed);
+  for (guint i = 0; i < 4; i++)
+    {
+      disk_log_fail_database_syncs (run.log, TRUE);
+      run_steps (&run, STEPS_OF_LOAD / 2);
+      disk_log_fail_database_syncs (run.log, FALSE);
+      run_steps (&run, STEPS_OF_LOAD / 4);
+    }
+  run_stop (&run);
+  try_cuts (&run, run.made, 100, &figures);
+  disk_log_count (run.log, &counts);
+  run_clear (&run);
+  tell ("power after syncs of the database that failed", &figures);
+  assert_true (counts.lost > 0);
+  assert_no_loss (&figures, seed);
+}
+
+/* Somebody who reads keeps a checkpoint from the rest of the log. What it copied is not synced, and SQLite never copies it again. */
+static void
+what_was_copied_in_part_before_a_failed_sync_is_copied_again (void **state)
+{
+  guint32 seed = fixture_seed ();
+  Run     run = { 0 };
+  g_auto (Figures) figures = { .loads = 1 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) first = fixture_dense_bytes (seed, 300000);
+  g_autoptr (GBytes) second = fixture_dense_bytes (seed + 1, 1000);
+  sqlite3 *reader = NULL;
+
+  run_begin (&run, seed);
+  assert_done (store_load_make (run.load, FIXTURE_GUID, &error), &error);
+  assert_done (store_load_save (run.load, FIXTURE_GUID "/a", first, &error), &error);
+  assert_int_equal (sqlite3_open_v2 (run.load->path, &reader, SQLITE_OPEN_READONLY, "caufs"), SQLITE_OK);
+  assert_int_equal (sqlite3_exec (reader, "BEGIN; SELECT count(*) FROM versions", NULL, NULL, NULL), SQLITE_OK);
+  assert_done (store_load_save (run.load, FIXTURE_GUID "/b", second, &error), &error);
+  assert_int_equal (store_load_checkpoint (run.load, SQLITE_CHECKPOINT_PASSIVE), SQLITE_OK);
+  sqlite3_close (reader);
+  disk_log_fail_database_syncs (run.log, TRUE);
+  assert_int_not_equal (store_load_checkpoint (run.load, SQLITE_CHECKPOINT_RESTART), SQLITE_OK);
+  disk_log_fail_database_syncs (run.log, FALSE);
+  assert_int_equal (store_load_checkpoint (run.load, SQLITE_CHECKPOINT_RESTART), SQLITE_OK);
+  assert_done (store_load_save (run.load, FIXTURE_GUID "/c", second, &error), &error);
+  run_stop (&run);
+  try_cuts (&run, run.made, G_MAXUINT, &figures);
+  run_clear (&run);
+  tell ("power after a sync that failed behind a checkpoint in part", &figures);
   assert_no_loss (&figures, seed);
 }
 
@@ -437,6 +496,8 @@ main (void)
     cmocka_unit_test (nothing_is_lost_with_the_power),
     cmocka_unit_test (nothing_is_lost_while_the_file_shrinks),
     cmocka_unit_test (what_a_failed_sync_lost_is_written_again),
+    cmocka_unit_test (what_a_failed_sync_of_the_database_lost_is_copied_again),
+    cmocka_unit_test (what_was_copied_in_part_before_a_failed_sync_is_copied_again),
     cmocka_unit_test (swallowed_syncs_are_found),
     cmocka_unit_test (synchronous_off_is_found),
     cmocka_unit_test (each_sync_is_needed),
