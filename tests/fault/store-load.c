@@ -1,42 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "store-load.h"
 
-#include <ftw.h>
+#include "../unit/store-fixture.h"
+
 #include <sqlite3.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MODE 0640
 #define UID 1001
-
-/* ---- the folder ---- */
-
-char *
-store_load_make_folder (void)
-{
-  char *dir = g_strdup ("/dev/shm/cau-fault-XXXXXX");
-
-  if (access ("/dev/shm", W_OK | X_OK) == 0 && g_mkdtemp (dir) != NULL)
-    return dir;
-  g_free (dir);
-  dir = g_dir_make_tmp ("cau-fault-XXXXXX", NULL);
-  g_assert_nonnull (dir);
-  return dir;
-}
-
-static int
-remove_entry (const char *path, G_GNUC_UNUSED const struct stat *status, G_GNUC_UNUSED int type,
-              G_GNUC_UNUSED struct FTW *where)
-{
-  return remove (path);
-}
-
-void
-store_load_remove_folder (const char *dir)
-{
-  g_assert_no_errno (nftw (dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS));
-}
 
 /* ---- the load ---- */
 
@@ -45,7 +16,8 @@ store_load_new (guint32 seed)
 {
   StoreLoad *self = g_new0 (StoreLoad, 1);
 
-  self->dir = store_load_make_folder ();
+  self->dir = g_build_filename (fixture_memory_dir (), "cau-fault-XXXXXX", NULL);
+  g_assert_nonnull (g_mkdtemp (self->dir));
   self->path = g_build_filename (self->dir, "store.cau", NULL);
   self->rand = g_rand_new_with_seed (seed);
   self->model = store_model_new ();
@@ -88,7 +60,7 @@ void
 store_load_free (StoreLoad *self)
 {
   store_load_close (self);
-  store_load_remove_folder (self->dir);
+  fixture_remove_folder (self->dir);
   g_rand_free (self->rand);
   store_model_free (self->model);
   g_ptr_array_unref (self->changes);

@@ -25,10 +25,6 @@ typedef struct
   GBytes    *read;       /* what that has */
 } StoreLoad;
 
-/* A temporary folder where syncs cost nothing. Returns: (transfer full). */
-char *store_load_make_folder (void);
-void  store_load_remove_folder (const char *dir);
-
 StoreLoad *store_load_new (guint32 seed);
 /* A load whose store has what that of @self has, which must be closed. */
 StoreLoad *store_load_copy (StoreLoad *self);

@@ -539,7 +539,7 @@ print_counts (GHashTable *counts)
 static char *
 make_work_dir (StoreFixture *f)
 {
-  g_autofree char *dir = g_strdup ("/dev/shm/caufs-flips-XXXXXX");
+  g_autofree char *dir = g_build_filename (fixture_memory_dir (), "caufs-flips-XXXXXX", NULL);
 
   if (g_mkdtemp (dir) != NULL)
     return g_steal_pointer (&dir);

@@ -29,14 +29,13 @@ typedef struct
   char *first_loss; /* owned: what was lost first */
 } Figures;
 
-/* A load, what it did to the disk, and a folder for what the disk may have. */
+/* A load, and what it did to the disk. Each test has one in its state, so that one that fails leaves nothing. */
 typedef struct
 {
-  StoreLoad *load;
+  StoreLoad *load; /* NULL: none was begun */
   DiskLog   *log;
-  guint      made; /* from here on the store is there */
-  char      *dir;
-  char      *image;
+  guint      made;  /* from here on the store is there */
+  char      *image; /* for what the disk may have, beside the store */
   GRand     *rand;
 } Run;
 
@@ -55,8 +54,7 @@ run_begin (Run *self, guint32 seed)
   self->log = disk_log_start (self->load->path);
   self->load->now = now;
   self->load->user_data = self->log;
-  self->dir = store_load_make_folder ();
-  self->image = g_build_filename (self->dir, "image.cau", NULL);
+  self->image = g_build_filename (self->load->dir, "image.cau", NULL);
   self->rand = g_rand_new_with_seed (seed + 1);
   assert_done (store_load_open (self->load, CAU_STORE_OPEN_CREATE, &error), &error);
   self->made = disk_log_get_length (self->log);
@@ -77,14 +75,29 @@ run_stop (Run *self)
 }
 
 static void
-run_clear (Run *self)
+run_end (Run *self)
 {
-  store_load_remove_folder (self->dir);
-  disk_log_free (self->log);
-  store_load_free (self->load);
-  g_rand_free (self->rand);
-  g_free (self->image);
-  g_free (self->dir);
+  g_clear_pointer (&self->load, store_load_free);
+  g_clear_pointer (&self->log, disk_log_free);
+  g_clear_pointer (&self->rand, g_rand_free);
+  g_clear_pointer (&self->image, g_free);
+}
+
+static int
+setup (void **state)
+{
+  *state = g_new0 (Run, 1);
+  return 0;
+}
+
+static int
+teardown (void **state)
+{
+  fault_vfs_unwatch ();
+  fault_vfs_set_synchronous_off (FALSE);
+  run_end (*state);
+  g_free (*state);
+  return 0;
 }
 
 /* ---- cuts ---- */
@@ -192,6 +205,7 @@ assert_no_loss (const Figures *figures, guint32 seed)
 static void
 nothing_is_lost_with_the_power (void **state)
 {
+  Run       *run = *state;
   guint      wanted = fixture_rounds (2000);
   guint32    seed = fixture_seed ();
   DiskCounts counts = { 0 };
@@ -199,17 +213,16 @@ nothing_is_lost_with_the_power (void **state)
 
   for (; figures.cuts < wanted && figures.losses == 0; figures.loads++)
     {
-      Run              run = { 0 };
       g_autofree char *did = NULL;
 
-      run_begin (&run, seed + 2 * figures.loads);
-      run_steps (&run, STEPS_OF_LOAD);
-      run_stop (&run);
-      try_cuts (&run, 0, MIN (CUTS_OF_LOAD, wanted - figures.cuts), &figures);
-      disk_log_count (run.log, &counts);
-      did = store_load_describe (run.load);
+      run_begin (run, seed + 2 * figures.loads);
+      run_steps (run, STEPS_OF_LOAD);
+      run_stop (run);
+      try_cuts (run, 0, MIN (CUTS_OF_LOAD, wanted - figures.cuts), &figures);
+      disk_log_count (run->log, &counts);
+      did = store_load_describe (run->load);
       print_message ("# load %u: %s\n", figures.loads, did);
-      run_clear (&run);
+      run_end (run);
     }
   tell ("power", &figures);
   tell_counts (&counts);
@@ -245,7 +258,7 @@ static void
 nothing_is_lost_while_the_file_shrinks (void **state)
 {
   guint32 seed = fixture_seed ();
-  Run     run = { 0 };
+  Run    *run = *state;
   g_auto (Figures) figures = { .loads = 1 };
   DiskCounts counts = { 0 };
   g_autoptr (GError) error = NULL;
@@ -253,24 +266,23 @@ nothing_is_lost_while_the_file_shrinks (void **state)
   goffset grown;
   guint   from;
 
-  run_begin (&run, seed);
-  assert_done (store_load_make (run.load, FIXTURE_GUID, &error), &error);
-  assert_done (store_load_save (run.load, FIXTURE_GUID "/a", large, &error), &error);
-  assert_done (store_load_save (run.load, FIXTURE_GUID "/b", large, &error), &error);
-  assert_done (store_load_save_group (run.load, FIXTURE_GUID, 4, &error), &error);
-  grown = size_of (run.load->path);
-  from = disk_log_get_length (run.log);
-  assert_done (store_load_remove (run.load, FIXTURE_GUID "/a", &error), &error);
-  assert_done (store_load_remove (run.load, FIXTURE_GUID "/b", &error), &error);
-  wait_until_smaller (run.load->path, grown / 4 * 3);
-  assert_done (store_load_save_group (run.load, FIXTURE_GUID, 4, &error), &error);
-  run_stop (&run);
-  try_cuts (&run, from, MAX (fixture_rounds (2000) / 100, 1), &figures);
-  disk_log_count (run.log, &counts);
+  run_begin (run, seed);
+  assert_done (store_load_make (run->load, FIXTURE_GUID, &error), &error);
+  assert_done (store_load_save (run->load, FIXTURE_GUID "/a", large, &error), &error);
+  assert_done (store_load_save (run->load, FIXTURE_GUID "/b", large, &error), &error);
+  assert_done (store_load_save_group (run->load, FIXTURE_GUID, 4, &error), &error);
+  grown = size_of (run->load->path);
+  from = disk_log_get_length (run->log);
+  assert_done (store_load_remove (run->load, FIXTURE_GUID "/a", &error), &error);
+  assert_done (store_load_remove (run->load, FIXTURE_GUID "/b", &error), &error);
+  wait_until_smaller (run->load->path, grown / 4 * 3);
+  assert_done (store_load_save_group (run->load, FIXTURE_GUID, 4, &error), &error);
+  run_stop (run);
+  try_cuts (run, from, MAX (fixture_rounds (2000) / 100, 1), &figures);
+  disk_log_count (run->log, &counts);
   tell ("power while the file shrinks", &figures);
   tell_counts (&counts);
   assert_true (counts.truncations > 0);
-  run_clear (&run);
   assert_no_loss (&figures, seed);
 }
 
@@ -279,35 +291,34 @@ static void
 what_a_failed_sync_lost_is_written_again (void **state)
 {
   guint32 seed = fixture_seed ();
-  Run     run = { 0 };
+  Run    *run = *state;
   g_auto (Figures) figures = { .loads = 1 };
   g_autoptr (GBytes) dense = fixture_dense_bytes (seed, 1300 << 10);
   g_autoptr (GBytes) lost = fixture_text ("lost");
   guint n_failed = 0;
 
-  run_begin (&run, seed);
+  run_begin (run, seed);
   for (guint i = 0; i < 8; i++)
     {
       g_autoptr (GError) error = NULL;
       guint from;
 
-      run_steps (&run, 3);
-      if (store_model_get (run.load->model, FIXTURE_GUID) == NULL)
-        assert_done (store_load_make (run.load, FIXTURE_GUID, &error), &error);
-      store_load_begin_upload (run.load, FIXTURE_GUID, dense);
-      disk_log_fail_next_wal_sync (run.log);
+      run_steps (run, 3);
+      if (store_model_get (run->load->model, FIXTURE_GUID) == NULL)
+        assert_done (store_load_make (run->load, FIXTURE_GUID, &error), &error);
+      store_load_begin_upload (run->load, FIXTURE_GUID, dense);
+      disk_log_fail_next_wal_sync (run->log);
       /* Another one may come before that of the save, of a checkpoint for example. */
-      n_failed += store_load_save (run.load, FIXTURE_GUID "/lost", lost, &error) ? 0 : 1;
+      n_failed += store_load_save (run->load, FIXTURE_GUID "/lost", lost, &error) ? 0 : 1;
       g_clear_error (&error);
-      assert_done (store_load_save_group (run.load, FIXTURE_GUID, 2, &error), &error);
-      from = disk_log_get_length (run.log);
-      run_steps (&run, 2);
-      disk_log_stop (run.log);
-      try_cuts (&run, from, 5, &figures);
-      disk_log_go_on (run.log);
+      assert_done (store_load_save_group (run->load, FIXTURE_GUID, 2, &error), &error);
+      from = disk_log_get_length (run->log);
+      run_steps (run, 2);
+      disk_log_stop (run->log);
+      try_cuts (run, from, 5, &figures);
+      disk_log_go_on (run->log);
     }
-  run_stop (&run);
-  run_clear (&run);
+  run_stop (run);
   print_message ("# %u saves failed with the sync of the WAL\n", n_failed);
   tell ("power after a sync that failed", &figures);
   assert_true (n_failed > 0);
@@ -319,22 +330,21 @@ static void
 what_a_failed_sync_of_the_database_lost_is_copied_again (void **state)
 {
   guint32    seed = fixture_seed ();
-  Run        run = { 0 };
+  Run       *run = *state;
   DiskCounts counts = { 0 };
   g_auto (Figures) figures = { .loads = 1 };
 
-  run_begin (&run, seed);
+  run_begin (run, seed);
   for (guint i = 0; i < 4; i++)
     {
-      disk_log_fail_database_syncs (run.log, TRUE);
-      run_steps (&run, STEPS_OF_LOAD / 2);
-      disk_log_fail_database_syncs (run.log, FALSE);
-      run_steps (&run, STEPS_OF_LOAD / 4);
+      disk_log_fail_database_syncs (run->log, TRUE);
+      run_steps (run, STEPS_OF_LOAD / 2);
+      disk_log_fail_database_syncs (run->log, FALSE);
+      run_steps (run, STEPS_OF_LOAD / 4);
     }
-  run_stop (&run);
-  try_cuts (&run, run.made, 100, &figures);
-  disk_log_count (run.log, &counts);
-  run_clear (&run);
+  run_stop (run);
+  try_cuts (run, run->made, 100, &figures);
+  disk_log_count (run->log, &counts);
   tell ("power after syncs of the database that failed", &figures);
   assert_true (counts.lost > 0);
   assert_no_loss (&figures, seed);
@@ -345,29 +355,28 @@ static void
 what_was_copied_in_part_before_a_failed_sync_is_copied_again (void **state)
 {
   guint32 seed = fixture_seed ();
-  Run     run = { 0 };
+  Run    *run = *state;
   g_auto (Figures) figures = { .loads = 1 };
   g_autoptr (GError) error = NULL;
   g_autoptr (GBytes) first = fixture_dense_bytes (seed, 300000);
   g_autoptr (GBytes) second = fixture_dense_bytes (seed + 1, 1000);
   sqlite3 *reader = NULL;
 
-  run_begin (&run, seed);
-  assert_done (store_load_make (run.load, FIXTURE_GUID, &error), &error);
-  assert_done (store_load_save (run.load, FIXTURE_GUID "/a", first, &error), &error);
-  assert_int_equal (sqlite3_open_v2 (run.load->path, &reader, SQLITE_OPEN_READONLY, "caufs"), SQLITE_OK);
+  run_begin (run, seed);
+  assert_done (store_load_make (run->load, FIXTURE_GUID, &error), &error);
+  assert_done (store_load_save (run->load, FIXTURE_GUID "/a", first, &error), &error);
+  assert_int_equal (sqlite3_open_v2 (run->load->path, &reader, SQLITE_OPEN_READONLY, "caufs"), SQLITE_OK);
   assert_int_equal (sqlite3_exec (reader, "BEGIN; SELECT count(*) FROM versions", NULL, NULL, NULL), SQLITE_OK);
-  assert_done (store_load_save (run.load, FIXTURE_GUID "/b", second, &error), &error);
-  assert_int_equal (store_load_checkpoint (run.load, SQLITE_CHECKPOINT_PASSIVE), SQLITE_OK);
+  assert_done (store_load_save (run->load, FIXTURE_GUID "/b", second, &error), &error);
+  assert_int_equal (store_load_checkpoint (run->load, SQLITE_CHECKPOINT_PASSIVE), SQLITE_OK);
   sqlite3_close (reader);
-  disk_log_fail_database_syncs (run.log, TRUE);
-  assert_int_not_equal (store_load_checkpoint (run.load, SQLITE_CHECKPOINT_RESTART), SQLITE_OK);
-  disk_log_fail_database_syncs (run.log, FALSE);
-  assert_int_equal (store_load_checkpoint (run.load, SQLITE_CHECKPOINT_RESTART), SQLITE_OK);
-  assert_done (store_load_save (run.load, FIXTURE_GUID "/c", second, &error), &error);
-  run_stop (&run);
-  try_cuts (&run, run.made, G_MAXUINT, &figures);
-  run_clear (&run);
+  disk_log_fail_database_syncs (run->log, TRUE);
+  assert_int_not_equal (store_load_checkpoint (run->load, SQLITE_CHECKPOINT_RESTART), SQLITE_OK);
+  disk_log_fail_database_syncs (run->log, FALSE);
+  assert_int_equal (store_load_checkpoint (run->load, SQLITE_CHECKPOINT_RESTART), SQLITE_OK);
+  assert_done (store_load_save (run->load, FIXTURE_GUID "/c", second, &error), &error);
+  run_stop (run);
+  try_cuts (run, run->made, G_MAXUINT, &figures);
   tell ("power after a sync that failed behind a checkpoint in part", &figures);
   assert_no_loss (&figures, seed);
 }
@@ -378,15 +387,14 @@ static void
 swallowed_syncs_are_found (void **state)
 {
   guint32 seed = fixture_seed ();
-  Run     run = { 0 };
+  Run    *run = *state;
   g_auto (Figures) figures = { .loads = 1 };
 
-  run_begin (&run, seed);
-  disk_log_set_lies (run.log, TRUE);
-  run_steps (&run, STEPS_OF_LOAD);
-  run_stop (&run);
-  try_cuts (&run, run.made, 50, &figures);
-  run_clear (&run);
+  run_begin (run, seed);
+  disk_log_set_lies (run->log, TRUE);
+  run_steps (run, STEPS_OF_LOAD);
+  run_stop (run);
+  try_cuts (run, run->made, 50, &figures);
   tell ("syncs that do nothing", &figures);
   assert_true (figures.losses > figures.images / 10);
 }
@@ -395,18 +403,17 @@ static void
 synchronous_off_is_found (void **state)
 {
   guint32    seed = fixture_seed ();
-  Run        run = { 0 };
+  Run       *run = *state;
   DiskCounts counts = { 0 };
   g_auto (Figures) figures = { .loads = 1 };
 
   fault_vfs_set_synchronous_off (TRUE);
-  run_begin (&run, seed);
-  run_steps (&run, STEPS_OF_LOAD);
-  run_stop (&run);
+  run_begin (run, seed);
+  run_steps (run, STEPS_OF_LOAD);
+  run_stop (run);
   fault_vfs_set_synchronous_off (FALSE);
-  disk_log_count (run.log, &counts);
-  try_cuts (&run, run.made, 50, &figures);
-  run_clear (&run);
+  disk_log_count (run->log, &counts);
+  try_cuts (run, run->made, 50, &figures);
   tell ("synchronous=OFF", &figures);
   assert_int_equal (counts.syncs, 0);
   assert_true (figures.losses > figures.images / 10);
@@ -433,29 +440,28 @@ static void
 each_sync_is_needed (void **state)
 {
   guint32 seed = fixture_seed ();
-  Run     run = { 0 };
+  Run    *run = *state;
   g_auto (Figures) figures = { .loads = 1 };
   guint n_syncs = 0;
 
-  run_begin (&run, seed);
-  run_steps (&run, STEPS_OF_LOAD);
-  run_stop (&run);
-  for (guint i = 0; i < run.load->changes->len; i++)
+  run_begin (run, seed);
+  run_steps (run, STEPS_OF_LOAD);
+  run_stop (run);
+  for (guint i = 0; i < run->load->changes->len; i++)
     {
-      const StoreChange *change = g_ptr_array_index (run.load->changes, i);
-      guint              sync = change->keys->len > 0 ? find_sync (&run, change) : G_MAXUINT;
-      g_autoptr (Disk) disk = disk_new (run.log, sync);
+      const StoreChange *change = g_ptr_array_index (run->load->changes, i);
+      guint              sync = change->keys->len > 0 ? find_sync (run, change) : G_MAXUINT;
+      g_autoptr (Disk) disk = disk_new (run->log, sync);
 
       if (sync == G_MAXUINT)
         continue;
       disk_go_on (disk, change->end);
-      try_image (&run, disk, change->end, DISK_KEEPS_NONE, &figures);
+      try_image (run, disk, change->end, DISK_KEEPS_NONE, &figures);
       n_syncs++;
       if (figures.losses < n_syncs)
         fail_msg ("seed %u: nothing was lost without the sync %u, by which %s was saved", seed, sync,
                   (const char *) g_ptr_array_index (change->keys, 0));
     }
-  run_clear (&run);
   tell ("one sync left out", &figures);
   assert_true (n_syncs > 10);
 }
@@ -466,42 +472,43 @@ static void
 syncs_of_the_database_are_needed (void **state)
 {
   guint32 seed = fixture_seed ();
-  Run     run = { 0 };
+  Run    *run = *state;
   g_auto (Figures) figures = { .loads = 1 };
   guint length, next;
 
-  run_begin (&run, seed);
-  run_steps (&run, 3 * STEPS_OF_LOAD);
-  run_stop (&run);
-  length = disk_log_get_length (run.log);
-  for (guint i = run.made; i < length; i++)
-    if (disk_log_is_database_sync (run.log, i))
+  run_begin (run, seed);
+  run_steps (run, 3 * STEPS_OF_LOAD);
+  run_stop (run);
+  length = disk_log_get_length (run->log);
+  for (guint i = run->made; i < length; i++)
+    if (disk_log_is_database_sync (run->log, i))
       {
-        g_autoptr (Disk) disk = disk_new (run.log, i);
+        g_autoptr (Disk) disk = disk_new (run->log, i);
 
-        for (next = i + 1; next < length && !disk_log_is_database_sync (run.log, next);)
+        for (next = i + 1; next < length && !disk_log_is_database_sync (run->log, next);)
           next++;
         disk_go_on (disk, next);
-        try_image (&run, disk, next, DISK_KEEPS_NONE, &figures);
+        try_image (run, disk, next, DISK_KEEPS_NONE, &figures);
       }
-  run_clear (&run);
   tell ("one sync of the database left out", &figures);
   assert_true (figures.losses > 0);
 }
+
+#define POWER_TEST(function) cmocka_unit_test_setup_teardown (function, setup, teardown)
 
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (nothing_is_lost_with_the_power),
-    cmocka_unit_test (nothing_is_lost_while_the_file_shrinks),
-    cmocka_unit_test (what_a_failed_sync_lost_is_written_again),
-    cmocka_unit_test (what_a_failed_sync_of_the_database_lost_is_copied_again),
-    cmocka_unit_test (what_was_copied_in_part_before_a_failed_sync_is_copied_again),
-    cmocka_unit_test (swallowed_syncs_are_found),
-    cmocka_unit_test (synchronous_off_is_found),
-    cmocka_unit_test (each_sync_is_needed),
-    cmocka_unit_test (syncs_of_the_database_are_needed),
+    POWER_TEST (nothing_is_lost_with_the_power),
+    POWER_TEST (nothing_is_lost_while_the_file_shrinks),
+    POWER_TEST (what_a_failed_sync_lost_is_written_again),
+    POWER_TEST (what_a_failed_sync_of_the_database_lost_is_copied_again),
+    POWER_TEST (what_was_copied_in_part_before_a_failed_sync_is_copied_again),
+    POWER_TEST (swallowed_syncs_are_found),
+    POWER_TEST (synchronous_off_is_found),
+    POWER_TEST (each_sync_is_needed),
+    POWER_TEST (syncs_of_the_database_are_needed),
   };
 
   fault_vfs_install ();

@@ -32,18 +32,33 @@ remove_entry (const char *path, const struct stat *status G_GNUC_UNUSED, int typ
   return remove (path);
 }
 
+const char *
+fixture_memory_dir (void)
+{
+  const char *dir = g_getenv ("CAU_MEMORY_DIR");
+
+  if (dir == NULL && access ("/dev/shm", W_OK | X_OK) == 0)
+    dir = "/dev/shm";
+  return dir != NULL ? dir : g_get_tmp_dir ();
+}
+
+void
+fixture_remove_folder (const char *dir)
+{
+  assert_int_equal (nftw (dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 int
 fixture_teardown (void **state)
 {
   StoreFixture *self = *state;
-  int           r;
 
   fixture_close (self);
-  r = nftw (self->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+  fixture_remove_folder (self->dir);
   g_free (self->path);
   g_free (self->dir);
   g_free (self);
-  return r;
+  return 0;
 }
 
 void
