@@ -115,9 +115,9 @@ class TapResult(unittest.TestResult):
 
 
 def load(path, names):
-    # A module finds its neighbours, and harness.py.
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "mount"))
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    # A module finds its neighbours, and what several folders use.
+    tests = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:0] = [os.path.dirname(os.path.abspath(path)), *(os.path.join(tests, name) for name in ("mount", "tools", "fault"))]
     module_name = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(module_name, path)
     module = importlib.util.module_from_spec(spec)

@@ -15,7 +15,6 @@ A place is FOLDER/NAME, where the folder is a digit. Places are
 * ring-N: each client moves what is there, and nothing is ever saved or removed;
 * log-N: each client appends lines.
 """
-import ctypes
 import errno
 import json
 import os
@@ -25,18 +24,11 @@ import sys
 import time
 
 import contents
+from harness import GUID, OTHER_GUID, RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
 
-FOLDERS = ["f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "0f4e59a1-6fd2-4b0c-93b1-35c8e6c1d2aa"]
+FOLDERS = [GUID, OTHER_GUID]
 N_OWN, N_REGISTERS, N_RING, N_LOGS = 10, 6, 8, 2
-RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def renameat2(old, new, flags):
-    if libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), flags) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), old)
 
 
 def own_places(number):

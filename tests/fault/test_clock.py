@@ -35,20 +35,13 @@ class Clock:
     def now(self):
         return time.time() + self.offset
 
-    def environment(self):
-        # A sanitizer wants to be loaded first, and is told that this is no mistake.
-        options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
-        return {"LD_PRELOAD": SHIM, "CAU_CLOCK_FILE": self.path, "ASAN_OPTIONS": options}
-
 
 class Steps(harness.ReportTest):
-    def setUp(self):
-        harness.MountTest.setUp(self)
-        self.clock = Clock(os.path.join(self.dir, "clock"))
-        self.mount = self.start(environment=self.clock.environment())
-        self.root = self.mount.path
-        self.folder = os.path.join(self.root, harness.GUID)
-        os.mkdir(self.folder)
+    clock = None
+
+    def environment(self):
+        self.clock = self.clock or Clock(os.path.join(self.dir, "clock"))
+        return harness.preload(SHIM, CAU_CLOCK_FILE=self.clock.path)
 
     def assert_now(self, found, what):
         self.assertLess(abs(found - self.clock.now()), SLACK, f"{what}, with the clock off by {self.clock.offset} s")
@@ -106,7 +99,7 @@ class Steps(harness.ReportTest):
         self.clock.set(20 * YEAR)
         write_file(self.path(), b"of the future")
         self.mount.finish()
-        self.mount = self.start(path=self.root)
+        self.mount = self.start(path=self.root, environment={})
         self.assertGreater(os.stat(self.path()).st_mtime, time.time() + YEAR)
         self.assert_report(self.path(), b"of the future")
         write_file(self.path(), b"of today")

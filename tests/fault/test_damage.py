@@ -5,16 +5,13 @@ import os
 import random
 import re
 import shutil
-import sys
 import unittest
 
 import amount
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mount"))
-from harness import (CHUNK, GUID, Mount, MountTest, ReportTest, caufs_mounts_at, needs_root, random_bytes,  # noqa: E402
-                     read_file, text_bytes, wait_until, write_file)
-
-DAMAGED, NO_SPACE = 5, 6
+from caureport_harness import DAMAGED, NO_SPACE
+from disk import Disk
+from harness import (CHUNK, GUID, Mount, MountTest, ReportTest, caufs_mounts_at, needs_root, random_bytes, read_file,
+                     text_bytes, wait_until, write_file)
 
 
 def find(store, piece):
@@ -97,13 +94,10 @@ class DamagedChunk(ReportTest):
     @needs_root
     def test_recover_without_room_leaves_nothing(self):
         self.mount.finish()
-        disk = os.path.join(self.dir, "disk")
-        os.mkdir(disk)
-        self.run_program("mount", "-t", "tmpfs", "-o", "size=600k", "caufs-test", disk)
-        self.addCleanup(self.run_program, "umount", disk)
-        self.caureport_recover(os.path.join(disk, "new.cau"), NO_SPACE)
+        disk = Disk(self, 600 * 1024)
+        self.caureport_recover(os.path.join(disk.path, "new.cau"), NO_SPACE)
         self.assertIn("no space left", self.stderr)
-        self.assertEqual(os.listdir(disk), [])
+        self.assertEqual(os.listdir(disk.path), [])
 
     def caureport_recover(self, new, status):
         self.run_program(os.environ["CAUREPORT"], "recover", self.store, new, status=status)

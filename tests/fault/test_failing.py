@@ -2,11 +2,11 @@
 """The disk under a daemon fails for a while: who saves is told, what was there stays, and the mount goes on when the disk does."""
 import errno
 import os
-import sqlite3
 import unittest
 
 import amount
 import harness
+import store_file
 from harness import exists, random_bytes, write_file
 
 SHIM = os.environ.get("CAU_DISK_SHIM", "")
@@ -18,25 +18,23 @@ KINDS = ("w", "s", "ws")
 
 class FailingTest(harness.ReportTest):
     def setUp(self):
-        harness.MountTest.setUp(self)
-        self.fails = os.path.join(self.dir, "fails")
-        # A sanitizer wants to be loaded first, and is told that this is no mistake.
-        options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
-        self.environment = {"LD_PRELOAD": SHIM, "CAU_DISK_FAILS": self.fails, "ASAN_OPTIONS": options}
-        self.mount = self.start(environment=self.environment)
-        self.root = self.mount.path
-        self.folder = os.path.join(self.root, harness.GUID)
-        os.mkdir(self.folder)
+        super().setUp()
         self.old = random_bytes(300_000, 1)
         write_file(self.path("old"), self.old)
 
+    def fails(self):
+        return os.path.join(self.dir, "fails")
+
+    def environment(self):
+        return harness.preload(SHIM, CAU_DISK_FAILS=self.fails())
+
     def fail_with(self, code, kinds):
         # In one step: the daemon may look at any time.
-        write_file(self.fails + ".new", b"%d%s" % (code, kinds.encode()))
-        os.rename(self.fails + ".new", self.fails)
+        write_file(self.fails() + ".new", b"%d%s" % (code, kinds.encode()))
+        os.rename(self.fails() + ".new", self.fails())
 
     def recover(self):
-        os.unlink(self.fails)
+        os.unlink(self.fails())
 
     def assert_only_old(self):
         self.assertEqual(self.listed(), ["old"])
@@ -92,10 +90,7 @@ class FailingTest(harness.ReportTest):
                     self.check_recovered(number)
         amount.tell(f"a disk that failed and recovered {rounds * len(KINDS) * 3} times under a mount")
         self.mount.finish()
-        with sqlite3.connect(self.store) as db:
-            self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
-            self.assertEqual(db.execute("SELECT count(*) FROM versions WHERE orchestrator IS NULL").fetchone(), (0,))
-        db.close()
+        store_file.check(self.store)
 
     def test_what_failed_is_not_there_when_the_daemon_is_killed_meanwhile(self):
         for kinds in KINDS:
@@ -104,7 +99,7 @@ class FailingTest(harness.ReportTest):
             self.mount.crash()
             self.recover()
             self.run_program("fusermount3", "-u", "-z", self.root)
-            self.mount = self.start(path=self.root, environment=self.environment)
+            self.mount = self.start(path=self.root)
             self.assert_only_old()
 
 

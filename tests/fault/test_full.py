@@ -8,53 +8,14 @@ import unittest
 
 import amount
 import harness
-from harness import GUID, exists, random_bytes, read_file, write_file
+import store_file
+from disk import MIB, Disk
+from harness import GUID, exists, random_bytes, read_file
 
-MIB = 1024 * 1024
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 # Sizes of the reports that fill a disk: what is left is too little for the last.
 SIZES = (300_000, 20_000, 500, 1)
-
-
-class Disk:
-    """A filesystem of its own for the store of a test."""
-
-    def __init__(self, test, kind, size):
-        self.path = os.path.join(test.dir, "disk")
-        os.mkdir(self.path)
-        if kind == "tmpfs":
-            command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "caufs-test", self.path]
-        else:
-            image = os.path.join(test.dir, "image")
-            with open(image, "wb") as file:
-                file.truncate(size)
-            subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
-            command = ["mount", "-o", "loop", image, self.path]
-        subprocess.run(command, check=True)
-        test.addCleanup(subprocess.run, ["umount", self.path], check=True)
-        self.filler = os.path.join(self.path, "filler")
-
-    def fill(self):
-        """As others may, to the last byte; what this takes is given back by empty()."""
-        fd = os.open(self.filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
-            for size in (MIB, 4096, 512, 1):
-                try:
-                    while os.write(fd, bytes(size)):
-                        os.fsync(fd)
-                except OSError as error:
-                    if error.errno != errno.ENOSPC:
-                        raise
-        finally:
-            os.close(fd)
-
-    def empty(self):
-        os.unlink(self.filler)
-
-    def available(self):
-        found = os.statvfs(self.path)
-        return found.f_bavail * found.f_frsize
 
 
 def save(path, data):
@@ -79,7 +40,7 @@ class FullTest(harness.MountTest):
 
     def setUp(self):
         super().setUp()
-        self.disk = Disk(self, self.kind, self.size)
+        self.disk = Disk(self, self.size, self.kind)
         self.store = os.path.join(self.disk.path, "store.cau")
         self.mount = self.start()
         self.folder = os.path.join(self.mount.path, GUID)
@@ -122,10 +83,7 @@ class FullTest(harness.MountTest):
     def assert_in_order(self):
         """The mount is over; the file needs no repair."""
         self.mount.finish()
-        with sqlite3.connect(self.store) as db:
-            self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
-            self.assertEqual(db.execute("SELECT count(*) FROM versions WHERE orchestrator IS NULL").fetchone(), (0,))
-        db.close()
+        store_file.check(self.store)
 
 
 class Tests:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import itertools
 import os
-import sqlite3
 import resource
 import select
 import signal
@@ -14,18 +13,19 @@ import unittest
 
 import amount
 import harness
+import store_file
 import workload
 from harness import (CHUNK, FALLOC_FL_KEEP_SIZE, exists, fallocate, needs_root, random_bytes, read_file, wait_until,
                      write_file)
 
 MIB = 1 << 20
-LARGEST_REPORT = 1 << 40
+LARGEST_REPORT = 4 << 30  # by default
 
 
 class HostileTest(harness.ReportTest):
-    def start(self, *options, **how):
+    def environment(self):
         """meson has malloc fill what it hands out, so that memory is taken that nobody uses."""
-        return super().start(*options, environment={"MALLOC_PERTURB_": "0"}, **how)
+        return {"MALLOC_PERTURB_": "0"}
 
     def memory(self):
         """Bytes of memory that are the daemon's own; 0 where sanitizers keep what it freed."""
@@ -57,12 +57,13 @@ class Sizes(HostileTest):
         self.before = self.memory(), self.store_bytes()
 
     def tearDown(self):
-        self.assert_report(self.path("old"), b"stays")
-        self.assert_works()
-        memory, store = self.memory(), self.store_bytes()
-        super().tearDown()
-        self.assertLess(memory - self.before[0], 32 * MIB)
-        self.assertLess(store - self.before[1], 8 * MIB)
+        try:
+            self.assert_report(self.path("old"), b"stays")
+            self.assert_works()
+            self.assertLess(self.memory() - self.before[0], 32 * MIB)
+            self.assertLess(self.store_bytes() - self.before[1], 8 * MIB)
+        finally:
+            super().tearDown()
 
     def check(self, change, code_of_close):
         """@change of a handle for a report that is saved, and of one for a new one, to each size that is too large."""
@@ -204,7 +205,10 @@ class Handles(HostileTest):
     def test_many_handles_at_once(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.READERS + self.WRITERS + 500
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), max(hard, wanted)))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), max(hard, wanted)))
+        except ValueError:
+            self.skipTest(f"a process of this user may have {hard} open files, not {wanted}")
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, max(hard, wanted)))
         before = self.memory()
         for number in range(self.REPORTS):
@@ -246,14 +250,8 @@ class Abandoned(HostileTest):
         child.expect()
         self.assertEqual(self.listed(), [])
         child.kill(signal.SIGKILL)
-        wait_until(lambda: not exists(self.path(f"a{count - 1}")) and self.unsaved() == 0, "all of them are gone")
-
-    def unsaved(self):
-        db = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)
-        try:
-            return db.execute("SELECT count(*) FROM versions WHERE orchestrator IS NULL").fetchone()[0]
-        finally:
-            db.close()
+        wait_until(lambda: not exists(self.path(f"a{count - 1}")) and store_file.count_unsaved(self.store) == 0,
+                   "all of them are gone")
 
     def test_thousands_of_abandoned_uploads_leave_nothing(self):
         for _ in range(self.ROUNDS):
@@ -383,6 +381,7 @@ class Forgets(workload.WorkTest):
             with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
                 file.write("2")
             storms += 1
+            time.sleep(0.01)  # the caches are those of the whole machine
         for each in clients:
             each.order("stop")
         for each in clients:

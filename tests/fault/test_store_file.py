@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 import harness
+from disk import MIB, Disk
 from harness import CAUFS, CHUNK, GUID, needs_root, random_bytes, read_file, write_file
 
 SUFFIXES = ("", "-wal", "-shm", "-pins")
@@ -116,38 +117,30 @@ class NoInodes(harness.MountTest):
 
     def setUp(self):
         super().setUp()
-        self.disk = os.path.join(self.dir, "disk")
         self.mnt = os.path.join(self.dir, "mnt")
-        os.mkdir(self.disk)
         os.mkdir(self.mnt)
-
-    def mount_disk(self, inodes):
-        """One with room for @inodes files: the root has one as well."""
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=16M,nr_inodes={inodes + 1}", "caufs-test", self.disk],
-                       check=True)
-        self.addCleanup(subprocess.run, ["umount", self.disk], check=False, stderr=subprocess.DEVNULL)
 
     def test_a_store_that_lacks_an_inode_is_refused_with_the_reason(self):
         for inodes in range(4):
             with self.subTest(inodes=inodes):
-                self.mount_disk(inodes)
-                store = os.path.join(self.disk, "store.cau")
+                disk = Disk(self, 16 * MIB, inodes=inodes)
+                store = os.path.join(disk.path, "store.cau")
                 self.run_program(CAUFS, "-f", store, self.mnt, status=1, stdin=subprocess.DEVNULL)
                 self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
                 self.assertIn(store, self.stderr)
                 self.assertIn("inode", self.stderr)
-                subprocess.run(["umount", self.disk], check=True)
+                disk.unmount()
 
     def test_a_store_without_a_spare_inode_works(self):
-        self.mount_disk(4)
-        store = os.path.join(self.disk, "store.cau")
+        disk = Disk(self, 16 * MIB, inodes=4)
+        store = os.path.join(disk.path, "store.cau")
         mount = self.start(store=store, path=self.mnt)
         os.mkdir(os.path.join(self.mnt, GUID))
         for number in range(50):
             write_file(os.path.join(self.mnt, GUID, f"{number}"), b"one more")
         self.assertEqual(len(os.listdir(os.path.join(self.mnt, GUID))), 50)
         mount.finish()
-        self.assertTrue(shutil.disk_usage(self.disk).used > 0)
+        self.assertTrue(shutil.disk_usage(disk.path).used > 0)
 
 
 if __name__ == "__main__":

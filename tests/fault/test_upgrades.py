@@ -8,14 +8,14 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 import unittest
 
 import amount
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
-from caureport_harness import CAUREPORT, NO_SPACE, SAMPLES, StoreTest  # noqa: E402
+import store_file
+from caureport_harness import CAUREPORT, NO_SPACE, SAMPLES, StoreTest
+from disk import Disk
+from harness import needs_root
 
 FIRST = "5b3c1f60-1d2e-4f3a-8b4c-5d6e7f8091a2"
 SECOND = "5b3c1f60-1d2e-4f3a-8b4c-5d6e7f8091a3"
@@ -78,6 +78,7 @@ class UpgradeTest(StoreTest):
             self.assertEqual(self.count_rows(1), self.rows)
         self.run_tool("collect")
         self.assertEqual(self.format(), 2)
+        store_file.check(self.store)
         self.assertEqual(self.list_reports(), self.reports)
         self.run_tool("verify")
         return found
@@ -130,19 +131,11 @@ class AtOnce(UpgradeTest):
         amount.tell(f"{rounds} times 4 processes opened the old store at once")
 
 
-@unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small disk")
+@needs_root
 class FullDisk(UpgradeTest):
     def setUp(self):
         super().setUp()
-        self.disk = self.path("disk")
-        os.mkdir(self.disk)
         self.size = os.path.getsize(self.old)
-
-    def mount(self, size):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "caufs-test", self.disk], check=True)
-        self.addCleanup(subprocess.run, ["umount", "-l", self.disk], stderr=subprocess.DEVNULL, check=False)
-        self.store = os.path.join(self.disk, "store.db")
-        self.renew()
 
     def test_the_store_stays_as_it_was(self):
         counts = {0: 0, NO_SPACE: 0}
@@ -151,7 +144,9 @@ class FullDisk(UpgradeTest):
             # From next to no room to more than the file and the WAL take together.
             size = self.size + 65536 + number * 3 * self.size // (steps - 1)
             with self.subTest(size=size):
-                self.mount(size)
+                disk = Disk(self, size)
+                self.store = os.path.join(disk.path, "store.db")
+                self.renew()
                 done = subprocess.run([CAUREPORT, "--store", self.store, "collect"], stderr=subprocess.PIPE, check=False)
                 self.assertIn(done.returncode, (0, NO_SPACE), done.stderr)
                 counts[done.returncode] += 1
@@ -159,9 +154,9 @@ class FullDisk(UpgradeTest):
                     self.assertIn(b"cannot be brought to format 2, and is as it was: ", done.stderr)
                     self.assertIn(b"no space left", done.stderr)
                     self.assertEqual(self.format(), 1)
-                    subprocess.run(["mount", "-o", f"remount,size={5 * self.size}", self.disk], check=True)
+                    disk.resize(5 * self.size)
                 self.assert_whole()
-                subprocess.run(["umount", self.disk], check=True)
+                disk.unmount()
         amount.tell(f"{steps} sizes of a disk: {counts[NO_SPACE]} times too small, {counts[0]} times enough")
         self.assertGreater(counts[NO_SPACE], 0)
         self.assertGreater(counts[0], 0)

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import select
-import sqlite3
 import subprocess
 
 import amount
@@ -13,6 +12,7 @@ import client
 import contents
 import harness
 import journal
+import store_file
 from harness import PYTHON, read_file, wait_until, write_file
 
 CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "client.py")
@@ -31,7 +31,8 @@ class ClientProcess:
         self.journal = journal.Journal(journal_path, number)
         open(journal_path, "ab").close()  # so that it can be looked at before the client has begun
         self.process = subprocess.Popen([PYTHON, CLIENT, root, journal_path, str(number), str(seed)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env={**os.environ, "PYTHONPATH": os.path.dirname(harness.__file__)})
 
     def order(self, text):
         self.process.stdin.write(text.encode() + b"\n")
@@ -101,28 +102,13 @@ class WorkTest(harness.MountTest):
 
     # ---- the store's file ----
 
-    def query(self, sql):
-        with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=harness.PATIENCE) as db:
-            rows = db.execute(sql).fetchall()
-        db.close()
-        return rows
-
     def check_store(self):
-        """No upload remains, no chunk without its version, and the engine's own check finds nothing."""
-        wait_until(lambda: self.query("SELECT count(*) FROM versions WHERE orchestrator IS NULL") == [(0,)],
-                   "what uploads left was collected")
-        self.assertEqual(self.query("PRAGMA integrity_check"), [("ok",)])
-        self.assertEqual(self.query("PRAGMA foreign_key_check"), [])
-        self.assertEqual(self.query("SELECT id FROM orchestrators AS o WHERE id <> 0 AND n_reports <>"
-                                    " (SELECT count(*) FROM versions WHERE orchestrator = o.id)"), [])
-        self.assertEqual(self.query("SELECT count(*) FROM chunks WHERE id >> 23 NOT IN (SELECT id FROM versions)"
-                                    " AND id NOT IN (SELECT chunk FROM inherited)"), [(0,)])
-        self.assertEqual(self.query("SELECT count(*) FROM inherited WHERE version NOT IN (SELECT id FROM versions)"
-                                    " OR chunk NOT IN (SELECT id FROM chunks)"), [(0,)])
+        wait_until(lambda: store_file.count_unsaved(self.store) == 0, "what uploads left was collected")
+        store_file.check(self.store)
 
     def used_pages(self):
-        (pages,), = self.query("PRAGMA page_count")
-        (free,), = self.query("PRAGMA freelist_count")
+        (pages,), = store_file.query(self.store, "PRAGMA page_count")
+        (free,), = store_file.query(self.store, "PRAGMA freelist_count")
         return pages - free
 
     def check_space_returns(self):

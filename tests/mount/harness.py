@@ -113,6 +113,13 @@ def sanitizers_told(option):
     return ("env", *(f"{name}={os.environ.get(name, '')}:{option}" for name in names))
 
 
+def preload(library, **variables):
+    """An environment for a daemon under @library, which these variables tell what to do."""
+    # A sanitizer wants to be loaded first, and is told that this is no mistake.
+    options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
+    return {"LD_PRELOAD": library, "ASAN_OPTIONS": options, **variables}
+
+
 def mounts():
     """The mounts of this process' namespace: (mountpoint, type, source, options) each, newest last."""
     def decode(text):
@@ -347,10 +354,15 @@ class MountTest(unittest.TestCase):
         if path is None:
             path = os.path.join(self.dir, f"mnt{len(self.mounts)}")
             os.mkdir(path)
+        how.setdefault("environment", self.environment())
         mount = Mount(store or self.store, path, options, **how)
         self.addCleanup(mount.dispose)
         self.mounts.append(mount)
         return mount.wait_ready()
+
+    def environment(self):
+        """Variables of the test's own for the daemon of each mount."""
+        return {}
 
     def let_others_in(self):
         """Lets users other than the one who runs the tests reach the mounts."""

@@ -7,10 +7,10 @@ import subprocess
 import unittest
 
 import harness
+from disk import MIB, Disk
 from harness import CAUFS, GUID, NOBODY, exists, random_bytes, read_file, text_bytes, wait_until, write_file
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-MIB = 1 << 20
 
 
 class ReadOnly(harness.MountTest):
@@ -270,11 +270,7 @@ class MaxSize(SpaceTest):
 class FullDisk(SpaceTest):
     def setUp(self):
         harness.MountTest.setUp(self)
-        disk = os.path.join(self.dir, "disk")
-        os.mkdir(disk)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16M", "caufs-test", disk], check=True)
-        self.addCleanup(subprocess.run, ["umount", disk], check=True)
-        self.mount = self.start(store=os.path.join(disk, "store.cau"))
+        self.mount = self.start(store=os.path.join(Disk(self, 16 * MIB).path, "store.cau"))
         self.root = self.mount.path
         self.folder = os.path.join(self.root, GUID)
         os.mkdir(self.folder)

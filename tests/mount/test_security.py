@@ -6,9 +6,9 @@ import re
 import resource
 import signal
 import stat
-import subprocess
 import unittest
 
+import amount
 import harness
 import namespace
 from harness import GUID, random_bytes, read_file, wait_until, write_file
@@ -69,18 +69,24 @@ class CoreDump(harness.MountTest):
             self.descriptors.discard(fd)
             with self.refused(harness.errno.ENOTCONN, harness.errno.ECONNABORTED):
                 os.close(fd)
-        core, = glob.glob(os.path.join(self.dir, "core*"))
+        core, = (path for path in self.files() if read_file(path).startswith(b"\x7fELF"))
         content = read_file(core)
         os.unlink(core)
         return secret[1000:1100] in content
 
-    def test_the_memory_of_the_daemon_is_left_out_of_core_dumps(self):
-        mount = self.start()
-        self.assertEqual(int(read_file(f"/proc/{mount.process.pid}/coredump_filter"), 16), 0x10)
-        mount.finish()
-        if read_file("/proc/sys/kernel/core_pattern").strip() != b"core" \
+    def files(self):
+        return [entry.path for entry in os.scandir(self.dir) if entry.is_file()]
+
+    def test_the_kernel_is_told_to_leave_the_memory_of_the_daemon_out_of_core_dumps(self):
+        self.assertEqual(int(read_file(f"/proc/{self.start().process.pid}/coredump_filter"), 16), 0x10)
+
+    def test_no_core_dump_has_what_was_written(self):
+        pattern = read_file("/proc/sys/kernel/core_pattern").strip()
+        if not pattern or pattern.startswith(b"|") or b"/" in pattern \
                 or resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
-            return  # core dumps go elsewhere on this machine
+            # That is the machine's, and nothing is wrong with it: no failure in CI, as a skipped test would be.
+            amount.tell(f"no core dump was looked at: core_pattern is {pattern}")
+            return
         self.assertFalse(self.dump("-f"))
         self.assertTrue(self.dump("-d"), "what is looked for would be found")
 

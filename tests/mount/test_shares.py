@@ -187,7 +187,7 @@ class Waiting(harness.ReportTest):
                            "    say('closed')\n"
                            "for n in range(16):\n"
                            "    fd = os.open(f'{sys.argv[1]}{n}', os.O_WRONLY | os.O_CREAT, 0o644)\n"
-                           "    os.truncate(fd, 1 << 30)\n"
+                           "    os.truncate(fd, 4 << 30)\n"
                            "    threading.Thread(target=close, args=[fd], daemon=True).start()\n"
                            "serve()", self.path("large"))
         for _ in range(16):

@@ -5,53 +5,27 @@ Environment: CAUREPORT (the tool) and CAU_SAMPLES (the folder of sample reports)
 """
 import json
 import os
-import random
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-CAUREPORT = os.environ.get("CAUREPORT", "caureport")
-SAMPLES = os.environ.get("CAU_SAMPLES", "")
+import harness
+from harness import CAUREPORT, GUID, OTHER_GUID, PATIENCE, SAMPLES, random_bytes, read_file, wait_until  # noqa: F401
 
-GUID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
-OTHER_GUID = "0f4e59a1-6fd2-4b0c-93b1-35c8e6c1d2aa"
 NAME = "CauReport-20240109030000.xml"
 CIM = "20240109030000.000000+000"
 
 FAILED, USAGE, NOT_FOUND, EXISTS, DAMAGED, NO_SPACE, UNAVAILABLE = 1, 2, 3, 4, 5, 6, 7
 
-# Seconds until a condition that must come true counts as failed: far more than it needs.
-PATIENCE = 60
-
 SAVED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def samples():
-    names = sorted(name for name in os.listdir(SAMPLES) if name.endswith(".xml"))
-    assert names, f"CAU_SAMPLES={SAMPLES} has no reports"
-    return [os.path.join(SAMPLES, name) for name in names]
-
-
-def read_file(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def random_bytes(size, seed=0):
-    return random.Random(seed).randbytes(size)
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {PATIENCE} s in vain: {what}")
-        time.sleep(0.005)
+    return [os.path.join(SAMPLES, name) for name in harness.samples()]
 
 
 class StoreTest(unittest.TestCase):

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
 """caureport with paths in a mount in place of GUIDs and names, and beside a mount."""
 import os
-import sys
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mount"))
-from harness import CAUREPORT, GUID, OTHER_GUID, ReportTest, needs_root, read_file, write_file  # noqa: E402
-
-USAGE, NOT_FOUND = 2, 3
+from caureport_harness import NOT_FOUND, USAGE
+from harness import CAUREPORT, GUID, OTHER_GUID, ReportTest, needs_root, read_file, write_file
 
 
 class InAMount(ReportTest):

@@ -8,9 +8,8 @@ import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mount"))
-import harness  # pylint: disable=wrong-import-position
-import namespace  # pylint: disable=wrong-import-position
+import harness
+import namespace
 
 UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "systemd", "caufs@.service")
 
