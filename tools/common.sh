@@ -9,7 +9,7 @@ program=${program:-caufs}
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 libglib2.0-dev libsqlite3-dev
   libzstd-dev libssl-dev libxxhash-dev libjson-glib-dev)
 # shellcheck disable=SC2034
-test_packages=(libcmocka-dev python3 rsync tar ed vim-tiny attr strace util-linux procps
+test_packages=(libcmocka-dev python3 rsync tar ed vim-tiny attr strace util-linux e2fsprogs procps
   systemd)
 
 # The runtime of its sanitizers and of libFuzzer is in a package that has clang's version in its name: cau_need_clang.
@@ -165,20 +165,41 @@ cau_build() {
   cau_run ninja -C "$build"
 }
 
-# cau_mounts_below FOLDER: prints the mountpoints of the caufs mounts whose mountpoint or store lies below
-# it, newest first. mountinfo escapes blanks, tabs, newlines and backslashes as octal numbers.
+tmp=
+memory=
+
+# cau_make_folders NAME: makes $tmp, a folder for temporary files, and $memory, one for files whose syncs shall cost nothing; it is
+# $tmp where there is no folder in memory. What is started from here makes its own ones in them.
+cau_make_folders() {
+  tmp=$(mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX")
+  # Tests that act as another user have to pass through it.
+  chmod 755 "$tmp"
+  memory=$tmp
+  if [ -w "${CAU_MEMORY_DIR:-/dev/shm}" ]; then
+    memory=$(mktemp -d "${CAU_MEMORY_DIR:-/dev/shm}/$1.XXXXXX")
+  fi
+  export TMPDIR=$tmp CAU_MEMORY_DIR=$memory
+}
+
+# Takes away what cau_make_folders made, if it did. For traps.
+cau_remove_folders() {
+  local folder
+  for folder in ${memory:+"$memory"} ${tmp:+"$tmp"}; do
+    cau_clean_up "$folder"
+  done
+}
+
+# cau_mounts_below FOLDER: prints the mountpoints of the mounts that lie below it, and of the caufs mounts whose store does,
+# newest first. mountinfo escapes blanks, tabs, newlines and backslashes as octal numbers.
 cau_mounts_below() {
   local folder=$1 line mountpoint source
   local -a fields
   tac /proc/self/mountinfo | while read -r line; do
-    case $line in
-      *' - fuse.caufs '*) ;;
-      *) continue ;;
-    esac
     read -ra fields <<<"$line"
-    mountpoint=$(printf '%b' "${fields[4]//\\/\\0}")
+    printf -v mountpoint '%b' "${fields[4]//\\/\\0}"
     read -ra fields <<<"${line##* - }"
-    source=$(printf '%b' "${fields[1]//\\/\\0}")
+    source=
+    [ "${fields[0]}" != fuse.caufs ] || printf -v source '%b' "${fields[1]//\\/\\0}"
     case "$mountpoint|$source" in
       "$folder"/*'|'* | *'|'"$folder"/* | *'|'*:"$folder"/*) printf '%s\n' "$mountpoint" ;;
     esac

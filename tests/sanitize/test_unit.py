@@ -5,25 +5,14 @@ The shorter part of what `tools/check --sanitize address` does, for every run of
 """
 import os
 import re
-import subprocess
-import sys
 import unittest
+
+import amount
+from building import run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
 BUILD = os.path.join(os.environ["CAU_BUILD_DIR"], "sanitize")
-
-sys.path.insert(0, os.path.join(TESTS, "fault"))
-import amount
-
-
-def run(*command):
-    """The output of a command that must succeed."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          encoding="utf-8", errors="replace", check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"{command[0]} ended with {done.returncode}:\n" + "\n".join(done.stdout.splitlines()[-200:]))
-    return done.stdout
 
 
 class Unit(unittest.TestCase):

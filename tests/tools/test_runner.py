@@ -10,6 +10,9 @@ import tempfile
 import textwrap
 import unittest
 
+import harness
+from disk import MIB, Disk
+
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -138,6 +141,40 @@ class Tap(unittest.TestCase):
         self.assertIn("cleaned up\n", err)
         self.assertEqual(out.splitlines(), ["1..2", "not ok 1 - A.test_1", "not ok 2 - A.test_2"])
         self.assertEqual(program.returncode, 1)
+
+
+class Folders(unittest.TestCase):
+    """What tools/common.sh does with what killed tests leave."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="cau-folders-")
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+
+    def script(self, text):
+        common = os.path.join(os.path.dirname(TESTS), "tools", "common.sh")
+        done = subprocess.run(["bash", "-c", f'set -euo pipefail; . "$1"; {text}', "bash", common], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, cwd=self.dir,
+                              env={**os.environ, "TMPDIR": self.dir, "CAU_MEMORY_DIR": self.dir})
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return done.stdout.splitlines()
+
+    def test_folders_of_a_run_go_with_all_that_is_in_them(self):
+        tmp, memory = self.script('cau_make_folders caufs-a; touch "$TMPDIR/a" "$CAU_MEMORY_DIR/b"; echo "$tmp"; echo "$memory"')
+        self.assertEqual(sorted([tmp, memory]), sorted(entry.path for entry in os.scandir(self.dir)))
+        self.script(f"tmp={tmp} memory={memory}; cau_remove_folders")
+        self.assertEqual(os.listdir(self.dir), [])
+
+    @harness.needs_root
+    def test_disks_that_killed_tests_left_are_seen_and_unmounted(self):
+        for kind in ("tmpfs", "ext4"):
+            with self.subTest(kind=kind):
+                disk = Disk(self, 8 * MIB, kind)
+                with open(os.path.join(disk.path, "busy"), "wb"):
+                    self.assertEqual(self.script(f"cau_mounts_below {self.dir}"), [disk.path])
+                    self.script(f"cau_clean_up {self.dir}")
+                    self.assertFalse(os.path.exists(self.dir))
+                os.mkdir(self.dir)
 
 
 class Lists(unittest.TestCase):
