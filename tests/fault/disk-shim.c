@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /* To be preloaded into a daemon: its disk fails while the file $CAU_DISK_FAILS is there. What that says is the number of the
- * error, then 'w' if writes fail and 's' if syncs do. Neither does anything then. */
+ * error, then 'w' if writes fail, 's' if syncs do and 't' if truncations do, then, unless all of these fail, a number N: each
+ * Nth of them does. A call that fails does nothing. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,14 +11,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Whether calls of @kind fail, with errno set. */
+/* Whether this call of @kind fails, with errno set. */
 static int
 fails (char kind)
 {
-  const char *path = getenv ("CAU_DISK_FAILS");
-  char        text[32] = "", *kinds;
-  int         fd = path != NULL ? open (path, O_RDONLY | O_CLOEXEC) : -1;
-  long        code;
+  static unsigned long n_calls;
+  const char          *path = getenv ("CAU_DISK_FAILS");
+  char                 text[32] = "", *kinds;
+  unsigned long        n;
+  int                  fd = path != NULL ? open (path, O_RDONLY | O_CLOEXEC) : -1;
+  long                 code;
 
   if (fd < 0)
     return 0;
@@ -25,8 +28,13 @@ fails (char kind)
     text[0] = '\0';
   close (fd);
   code = strtol (text, &kinds, 10);
+  if (strchr (kinds, kind) == NULL)
+    return 0;
+  n = strtoul (kinds + strspn (kinds, "wst"), NULL, 10);
+  if (n > 0 && __atomic_add_fetch (&n_calls, 1, __ATOMIC_RELAXED) % n != 0)
+    return 0;
   errno = (int) code;
-  return strchr (kinds, kind) != NULL;
+  return 1;
 }
 
 static ssize_t
@@ -35,10 +43,12 @@ write_at (int fd, const void *data, size_t length, off_t offset)
   return fails ('w') ? -1 : syscall (SYS_pwrite64, fd, data, length, offset);
 }
 
+#undef ftruncate
+#undef ftruncate64
 #undef pwrite
 #undef pwrite64
 
-/* Both names are those of calls that programs make; a header may make one of the other. */
+/* Both names of each are those of calls that programs make; a header may make one of the other. */
 ssize_t write_at_pwrite (int fd, const void *data, size_t length, off_t offset) __asm__("pwrite");
 ssize_t write_at_pwrite64 (int fd, const void *data, size_t length, off_t offset) __asm__("pwrite64");
 
@@ -58,6 +68,21 @@ int
 fdatasync (int fd)
 {
   return fails ('s') ? -1 : (int) syscall (SYS_fdatasync, fd);
+}
+
+int truncate_ftruncate (int fd, off_t size) __asm__("ftruncate");
+int truncate_ftruncate64 (int fd, off_t size) __asm__("ftruncate64");
+
+int
+truncate_ftruncate (int fd, off_t size)
+{
+  return fails ('t') ? -1 : (int) syscall (SYS_ftruncate, fd, size);
+}
+
+int
+truncate_ftruncate64 (int fd, off_t size)
+{
+  return truncate_ftruncate (fd, size);
 }
 
 int

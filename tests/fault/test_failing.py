@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The disk under a daemon fails for a while: who saves is told, what was there stays, and the mount goes on when the disk does."""
+import collections
 import errno
 import os
+import random
 import unittest
 
 import amount
@@ -28,9 +30,9 @@ class FailingTest(harness.ReportTest):
     def environment(self):
         return harness.preload(SHIM, CAU_DISK_FAILS=self.fails())
 
-    def fail_with(self, code, kinds):
+    def fail_with(self, code, kinds, every=1):
         # In one step: the daemon may look at any time.
-        write_file(self.fails() + ".new", b"%d%s" % (code, kinds.encode()))
+        write_file(self.fails() + ".new", b"%d%s%d" % (code, kinds.encode(), every))
         os.rename(self.fails() + ".new", self.fails())
 
     def recover(self):
@@ -89,6 +91,56 @@ class FailingTest(harness.ReportTest):
                     self.check_failing(code, kinds)
                     self.check_recovered(number)
         amount.tell(f"a disk that failed and recovered {rounds * len(KINDS) * 3} times under a mount")
+        self.mount.finish()
+        store_file.check(self.store)
+
+    def try_change(self, rng, expected, number):
+        """One change of the reports, and of @expected if it is not refused. Returns: the error's number, 0 if there is none."""
+        name, other = rng.choice("abc"), rng.choice("abc")
+        data = random_bytes(rng.choice([1_000, 70_000, 3 * MIB]), number)
+        kind = rng.choice(["save", "save", "remove", "rename"]) if name in expected else "save"
+        try:
+            if kind == "save":
+                write_file(self.path(name), data)
+                expected[name] = data
+            elif kind == "remove":
+                os.unlink(self.path(name))
+                del expected[name]
+            else:
+                os.rename(self.path(name), self.path(other))
+                expected[other] = expected.pop(name)
+        except OSError as error:
+            return error.errno
+        return 0
+
+    def check_all(self, expected):
+        self.assertEqual(self.listed(), sorted(expected))
+        for name, data in expected.items():
+            self.assert_report(self.path(name), data)
+
+    def test_when_some_calls_fail_each_change_is_made_or_refused(self):
+        rng = random.Random(amount.seed())
+        rounds = amount.rounds(10)
+        expected, counts = {"old": self.old}, collections.Counter()
+        for number in range(rounds):
+            code, every = rng.choice([errno.EIO, errno.ENOSPC]), rng.randrange(2, 30)
+            self.fail_with(code, "wst", every)
+            for step in range(20):
+                found = self.try_change(rng, expected, 20 * number + step)
+                self.assertIn(found, (0, code))
+                counts["refused" if found else "made"] += 1
+                self.check_all(expected)
+            if rng.random() < 0.5:
+                self.mount.crash()
+                self.recover()
+                self.run_program("fusermount3", "-u", "-z", self.root)
+                self.mount = self.start(path=self.root)
+            else:
+                self.recover()
+            self.check_all(expected)
+        amount.tell(f"each 2nd to 29th call on the disk failed: {counts['made']} changes made, {counts['refused']} refused")
+        self.assertGreater(counts["made"], 0)
+        self.assertGreater(counts["refused"], 0)
         self.mount.finish()
         store_file.check(self.store)
 

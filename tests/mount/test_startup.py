@@ -283,7 +283,7 @@ class Refusals(StartTest):
         database.execute("pragma user_version = 9999")
         database.close()
         for options in ((), ("-o", "ro")):
-            self.refuse(*options, self.store, self.mnt, words=[self.store, "newer"])
+            self.refuse(*options, self.store, self.mnt, words=[self.store, "use a newer caufs"])
 
     def test_a_store_in_a_folder_that_is_missing_is_named(self):
         store = os.path.join(self.dir, "none", "store.cau")

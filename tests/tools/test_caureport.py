@@ -128,7 +128,7 @@ class FindingTheStore(StoreTest):
     def test_a_store_of_a_newer_format(self):
         self.sql("PRAGMA user_version=1000000")
         for words in [("ls",), ("rm", GUID, NAME)]:
-            self.refuse(UNAVAILABLE, "newer", *words)
+            self.refuse(UNAVAILABLE, "use a newer caufs", *words)
 
     def test_a_store_of_somebody_else(self):
         nobody = self.as_nobody()
