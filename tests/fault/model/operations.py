@@ -354,7 +354,7 @@ class Model(Tree):
     def stat_answer(size, attributes, links, number):
         return {"kind": stat.S_IFREG, "size": size, "mode": attributes.mode, "uid": attributes.uid,
                 "gid": attributes.gid, "links": links, "number": number, "atime": attributes.atime,
-                "mtime": attributes.mtime}
+                "mtime": attributes.mtime, "blocks": Any(lambda n: n * 512 < size + 512)}
 
     def do_stat(self, _number, path):
         return self.stat_path(path)

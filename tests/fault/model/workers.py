@@ -71,7 +71,7 @@ def check(result):
 def describe(found):
     return {"kind": stat.S_IFMT(found.st_mode), "size": found.st_size, "mode": stat.S_IMODE(found.st_mode),
             "uid": found.st_uid, "gid": found.st_gid, "links": found.st_nlink, "number": found.st_ino,
-            "atime": found.st_atime_ns, "mtime": found.st_mtime_ns}
+            "atime": found.st_atime_ns, "mtime": found.st_mtime_ns, "blocks": found.st_blocks}
 
 
 def list_xattrs(path):
