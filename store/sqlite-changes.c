@@ -98,43 +98,45 @@ apply_set_orchestrator_attributes (CauDb *db, CauOrchestratorOp *op, GError **er
 /* ---- versions that no name leads to any more ---- */
 
 static gboolean
-delete_version (CauDb *db, const CauReportInfo *info, GError **error)
+delete_version (CauDb *db, guint64 version, gboolean is_report, GError **error)
 {
-  return cau_chunks_delete (db, info, error)
-         && cau_db_run (db, error, "DELETE FROM versions WHERE id = ?1", "i", (gint64) info->version);
+  return cau_chunks_delete (db, version, is_report, error)
+         && cau_db_run (db, error, "DELETE FROM versions WHERE id = ?1", "i", (gint64) version);
 }
 
 gboolean
 cau_sqlite_supersede (CauSqlite *self, CauDb *db, CauReportInfo *info, GError **error)
 {
   if (cau_pins_begin_collect (self->pins, info->version))
-    return delete_version (db, info, error);
+    return delete_version (db, info->version, TRUE, error);
 
   info->orchestrator = 0;
   g_clear_pointer (&info->name, g_free);
   return cau_row_update_version (db, info, error);
 }
 
+/* Only what its own record says is garbage: an entry of the index that damage hit can lead to a report. What does not say so stays,
+ * and "caureport verify" tells of it. */
 static GArray *
 list_garbage (CauDb *db, GError **error)
 {
-  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT id, report FROM versions WHERE orchestrator IS NULL", "");
-  g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (CauReportInfo));
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error, "SELECT " CAU_VERSION_COLUMNS " FROM versions WHERE orchestrator IS NULL", "");
+  g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (guint64));
 
   if (stmt == NULL)
     return NULL;
   for (;;)
     {
-      CauReportInfo info = CAU_REPORT_INFO_INIT;
-      gboolean      done;
+      g_auto (CauReportInfo) info = CAU_REPORT_INFO_INIT;
+      gboolean done;
 
       if (!cau_stmt_step (stmt, &done, error))
         return NULL;
       if (done)
         return g_steal_pointer (&list);
-      info.version = (guint64) sqlite3_column_int64 (stmt, 0);
-      info.report = (guint64) sqlite3_column_int64 (stmt, 1);
-      g_array_append_val (list, info);
+      if (cau_row_get_version (stmt, &info, NULL) && info.orchestrator == 0)
+        g_array_append_val (list, info.version);
     }
 }
 
@@ -148,11 +150,11 @@ apply_collect (CauSqlite *self, CauDb *db, CauCollectOp *op, GError **error)
   op->n_collected = 0;
   for (guint i = 0; i < garbage->len; i++)
     {
-      const CauReportInfo *info = &g_array_index (garbage, CauReportInfo, i);
+      guint64 version = g_array_index (garbage, guint64, i);
 
-      if (!cau_pins_begin_collect (self->pins, info->version))
+      if (!cau_pins_begin_collect (self->pins, version))
         continue;
-      if (!delete_version (db, info, error))
+      if (!delete_version (db, version, FALSE, error))
         return FALSE;
       op->n_collected++;
     }
@@ -228,29 +230,34 @@ apply_rename (CauSqlite *self, CauDb *db, CauRenameOp *op, GError **error)
   return move_report (db, &from, op->new_id, op->new_name, error) && touch_both (db, op, 1, error);
 }
 
-/* A report whose record is damaged cannot be read, but it can be removed. */
+/* A report whose record is damaged cannot be read, but it can be removed. Of the record only its place is believed. */
 static gboolean
 remove_damaged (CauSqlite *self, CauDb *db, const CauRenameOp *op, GError **error)
 {
-  g_autoptr (CauStmt) stmt =
-    cau_db_bind (db, error, "SELECT id, report FROM versions WHERE orchestrator = ?1 AND name = ?2", "it",
-                 (gint64) op->id, op->name);
-  CauReportInfo info = CAU_REPORT_INFO_INIT;
-  gboolean      done;
+  g_autoptr (CauStmt) stmt = cau_db_bind (db, error, "SELECT id FROM versions WHERE orchestrator = ?1 AND name = ?2",
+                                          "it", (gint64) op->id, op->name);
+  g_auto (CauReportInfo) other = CAU_REPORT_INFO_INIT;
+  guint64  version;
+  gboolean done, found;
 
   if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
     return FALSE;
   if (done)
     return not_found (error, "such report");
-  info.version = (guint64) sqlite3_column_int64 (stmt, 0);
-  info.report = (guint64) sqlite3_column_int64 (stmt, 1);
+  version = (guint64) sqlite3_column_int64 (stmt, 0);
   g_clear_pointer (&stmt, cau_stmt_reset);
-  if (!cau_pins_begin_collect (self->pins, info.version))
+  if (cau_sqlite_lookup_version (db, version, &other, &found, NULL))
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                   "the index of names is damaged at report %s: it leads to another one", op->name);
+      return FALSE;
+    }
+  if (!cau_pins_begin_collect (self->pins, version))
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_BUSY, "report %s is damaged and being read", op->name);
       return FALSE;
     }
-  return delete_version (db, &info, error) && cau_sqlite_touch_orchestrator (db, op->id, -1, error);
+  return delete_version (db, version, FALSE, error) && cau_sqlite_touch_orchestrator (db, op->id, -1, error);
 }
 
 static gboolean

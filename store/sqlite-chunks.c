@@ -153,53 +153,32 @@ cau_chunks_read (CauDb *db, guint64 version, guint64 number, CauChunkFunc use, g
 
 /* ---- deleting ---- */
 
-/* The versions of the report ?2 but for ?1. The first one's id is the report's. */
-#define OTHERS \
-  "(SELECT id FROM versions WHERE id = ?2 AND id <> ?1" \
-  " UNION ALL SELECT id FROM versions WHERE report = ?2 AND report <> id AND id <> ?1)"
+/* Who shares a chunk, the table inherited alone says: no checksum covers the index that leads from a version to the others of
+ * its report, nor would the record of a version that damage hit lead to the right report. Who inherits from a version is younger. */
 
-static gboolean
-has_others (CauDb *db, const CauReportInfo *info, gboolean *result, GError **error)
-{
-  g_autoptr (CauStmt) stmt =
-    cau_db_bind (db, error, "SELECT 1 FROM " OTHERS " LIMIT 1", "ii", (gint64) info->version, (gint64) info->report);
-  gboolean done;
+/* clang-format off */
+/* The table's end is all that is looked through when the version was replaced a short while ago. */
+#define DELETE_OWN \
+  "DELETE FROM chunks WHERE " OWN ("?1") " AND id NOT IN" \
+  " (SELECT chunk FROM inherited WHERE version > ?1 AND chunk / " NUMBERS " = ?1)"
 
-  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
-    return FALSE;
-  *result = !done;
-  return TRUE;
-}
-
-static gboolean
-run (CauDb *db, const char *sql, const CauReportInfo *info, GError **error)
-{
-  return cau_db_run (db, error, sql, "ii", (gint64) info->version, (gint64) info->report);
-}
+/* What was inherited goes when its first owner has gone and nobody else has it. As a rule a younger version has it, and those
+ * between the owner and this one, which can be many, are not looked through. */
+#define MINE "(SELECT chunk FROM inherited WHERE version = ?1)"
+#define DELETE_INHERITED \
+  "DELETE FROM chunks WHERE id IN " MINE \
+  " AND NOT EXISTS (SELECT 1 FROM versions WHERE versions.id = chunks.id / " NUMBERS ")" \
+  " AND CASE WHEN id IN (SELECT chunk FROM inherited WHERE version > ?1 AND chunk IN " MINE ") THEN FALSE" \
+  "  ELSE id NOT IN (SELECT chunk FROM inherited WHERE version < ?1" \
+  "   AND version > (SELECT min(chunk) / " NUMBERS " FROM inherited WHERE version = ?1) AND chunk IN " MINE ") END"
+/* clang-format on */
 
 gboolean
-cau_chunks_delete (CauDb *db, const CauReportInfo *info, GError **error)
+cau_chunks_delete (CauDb *db, guint64 version, gboolean is_report, GError **error)
 {
-  gboolean shared;
-
-  if (!has_others (db, info, &shared, error))
+  if (is_report ? !cau_chunks_forget (db, version, 0, error)
+                : !cau_db_run (db, error, DELETE_OWN, "i", (gint64) version))
     return FALSE;
-  if (!shared)
-    return cau_chunks_forget (db, info->version, 0, error)
-           && run (db, "DELETE FROM chunks WHERE id IN (SELECT chunk FROM inherited WHERE version = ?1)", info, error)
-           && run (db, "DELETE FROM inherited WHERE version = ?1", info, error);
-  /* A shared chunk has the same number in each version. One that was inherited goes when its first owner has gone. */
-  return run (db,
-              "DELETE FROM chunks WHERE " OWN (
-                "?1") " AND NOT EXISTS (SELECT 1 FROM " OTHERS " AS other"
-                      " JOIN inherited ON inherited.version = other.id AND inherited.number = chunks.id - " FIRST (
-                        "?1") " WHERE inherited.chunk = chunks.id)",
-              info, error)
-         && run (db,
-                 "DELETE FROM chunks WHERE id IN (SELECT mine.chunk FROM inherited AS mine WHERE mine.version = ?1"
-                 " AND NOT EXISTS (SELECT 1 FROM " OTHERS " AS other WHERE other.id = mine.chunk / " NUMBERS
-                 "  OR EXISTS (SELECT 1 FROM inherited AS theirs WHERE theirs.version = other.id"
-                 "   AND theirs.number = mine.number AND theirs.chunk = mine.chunk)))",
-                 info, error)
-         && run (db, "DELETE FROM inherited WHERE version = ?1", info, error);
+  return cau_db_run (db, error, DELETE_INHERITED, "i", (gint64) version)
+         && cau_db_run (db, error, "DELETE FROM inherited WHERE version = ?1", "i", (gint64) version);
 }

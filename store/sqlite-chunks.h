@@ -28,7 +28,8 @@ gboolean cau_chunks_measure (CauDb *db, CauReportInfo *info, GError **error);
 gboolean cau_chunks_read (CauDb *db, guint64 version, guint64 number, CauChunkFunc use, gpointer user_data,
                           GError **error);
 
-/* Deletes all that info->version has and no other version of info->report shares. */
-gboolean cau_chunks_delete (CauDb *db, const CauReportInfo *info, GError **error);
+/* Deletes what @version has and no other version shares. @is_report: it has a name, so no other version inherits from it: whoever does
+ * holds a pin on what it inherits from. */
+gboolean cau_chunks_delete (CauDb *db, guint64 version, gboolean is_report, GError **error);
 
 G_END_DECLS
