@@ -7,7 +7,7 @@
  * The pages can be seen in two ways that differ only after damage in the log. As SQLite sees them the log ends at the first frame
  * that is damaged. Beyond it there may be frames that are good, of transactions that were committed. Used by one thread at a time. */
 
-#include "sqlite-db.h"
+#include "sqlite-page.h"
 
 G_BEGIN_DECLS
 
@@ -31,18 +31,5 @@ gboolean cau_image_read (CauImage *self, guint32 number, guint8 page[CAU_DB_PAGE
 
 /* Pages that the disk did not give so far. */
 guint64 cau_image_get_n_unread (CauImage *self);
-
-/* Big-endian numbers, as SQLite's files have them. */
-static inline guint32
-cau_get_u16 (const guint8 *at)
-{
-  return (guint32) at[0] << 8 | at[1];
-}
-
-static inline guint32
-cau_get_u32 (const guint8 *at)
-{
-  return cau_get_u16 (at) << 16 | cau_get_u16 (at + 2);
-}
 
 G_END_DECLS

@@ -3,48 +3,10 @@
 
 #include <string.h>
 
-/* https://www.sqlite.org/fileformat.html, 1.6. No store reserves bytes of its pages. */
-#define USABLE ((guint64) CAU_DB_PAGE_SIZE)
-#define LOCAL_MIN ((USABLE - 12) * 32 / 255 - 23)
-#define LOCAL_MAX_TABLE (USABLE - 35)
-#define LOCAL_MAX_INDEX ((USABLE - 12) * 64 / 255 - 23)
-#define OVERFLOW_PART (USABLE - 4)
-
-#define PAGE_TABLE_LEAF 0x0d
-#define PAGE_TABLE_INTERIOR 0x05
-#define PAGE_INDEX_LEAF 0x0a
-#define PAGE_INDEX_INTERIOR 0x02
-
-/* The map of pages: a page of it before every 819 others, with the type and the parent of each. */
-#define MAP_ENTRIES ((guint32) (USABLE / 5))
-#define MAP_FIRST 2
-#define MAP_ROOT 1
-#define MAP_FREE 2
-#define MAP_TREE 5
-
 /* No record of a store is larger: a chunk that did not shrink, and its head. */
 #define PAYLOAD_MAX (131072 + 64)
 
 /* ---- records ---- */
-
-/* Returns: the bytes that the number takes, 0 when it does not end before @end. */
-static gsize
-get_varint (const guint8 *at, const guint8 *end, guint64 *value)
-{
-  *value = 0;
-  for (gsize i = 0; i < 9 && at + i < end; i++)
-    {
-      if (i == 8)
-        {
-          *value = *value << 8 | at[i];
-          return 9;
-        }
-      *value = *value << 7 | (at[i] & 0x7f);
-      if ((at[i] & 0x80) == 0)
-        return i + 1;
-    }
-  return 0;
-}
 
 static gint64
 get_integer (const guint8 *at, gsize length)
@@ -83,7 +45,7 @@ parse_record (const guint8 *data, gsize n_local, CauRecord *record)
 {
   const guint8 *end = data + n_local;
   guint64       head, type;
-  gsize         at = get_varint (data, end, &head);
+  gsize         at = cau_get_varint (data, end, &head);
   guint64       body = head;
 
   record->n_fields = 0;
@@ -92,7 +54,7 @@ parse_record (const guint8 *data, gsize n_local, CauRecord *record)
   while (at < head)
     {
       CauField *field = &record->fields[record->n_fields];
-      gsize     n = record->n_fields < CAU_SCAN_FIELDS_MAX ? get_varint (data + at, data + head, &type) : 0;
+      gsize     n = record->n_fields < CAU_SCAN_FIELDS_MAX ? cau_get_varint (data + at, data + head, &type) : 0;
 
       if (n == 0 || !begin_field (field, type) || field->length > PAYLOAD_MAX)
         return FALSE;
@@ -122,37 +84,27 @@ typedef struct
   guint32       overflow; /* the page with the rest; 0: there is none */
 } Cell;
 
-static gsize
-local_part (guint64 size, guint64 max)
-{
-  guint64 kept = LOCAL_MIN + (size - LOCAL_MIN) % OVERFLOW_PART;
-
-  if (size <= max)
-    return (gsize) size;
-  return (gsize) (kept <= max ? kept : LOCAL_MIN);
-}
-
 static gboolean
 parse_cell (const guint8 *page, guint8 type, guint32 offset, Cell *cell)
 {
   const guint8 *end = page + CAU_DB_PAGE_SIZE;
-  const guint8 *at = page + offset + (type == PAGE_INDEX_INTERIOR ? 4 : 0);
+  const guint8 *at = page + offset + (type == CAU_PAGE_INDEX_INTERIOR ? 4 : 0);
   guint64       rowid = 0;
-  gsize         n = at < end ? get_varint (at, end, &cell->size) : 0;
+  gsize         n = at < end ? cau_get_varint (at, end, &cell->size) : 0;
 
   if (n == 0 || cell->size == 0)
     return FALSE;
   at += n;
-  if (type == PAGE_TABLE_LEAF)
+  if (type == CAU_PAGE_TABLE_LEAF)
     {
-      n = get_varint (at, end, &rowid);
+      n = cau_get_varint (at, end, &rowid);
       if (n == 0)
         return FALSE;
       at += n;
     }
   cell->rowid = (gint64) rowid;
   cell->local = at;
-  cell->n_local = local_part (cell->size, type == PAGE_TABLE_LEAF ? LOCAL_MAX_TABLE : LOCAL_MAX_INDEX);
+  cell->n_local = cau_page_local_size (cell->size, type);
   cell->overflow = 0;
   if (cell->n_local < cell->size && cell->n_local + 4 <= (gsize) (end - at))
     cell->overflow = cau_get_u32 (at + cell->n_local);
@@ -161,24 +113,12 @@ parse_cell (const guint8 *page, guint8 type, guint32 offset, Cell *cell)
   return cell->n_local > 0;
 }
 
-static guint32
-header_of (guint32 number)
-{
-  return number == 1 ? 100 : 0;
-}
-
-static gboolean
-is_interior (guint8 type)
-{
-  return type == PAGE_TABLE_INTERIOR || type == PAGE_INDEX_INTERIOR;
-}
-
 /* Calls @use with the place of each cell of a page, as a page of @type. */
 static void
 each_cell (const guint8 *page, guint32 number, guint8 type, void (*use) (guint32 offset, gpointer data), gpointer data)
 {
-  guint32 header = header_of (number);
-  guint32 pointers = header + (is_interior (type) ? 12 : 8);
+  guint32 header = cau_page_header_of (number);
+  guint32 pointers = header + (cau_page_is_interior (type) ? 12 : 8);
   guint32 n_cells = cau_get_u16 (page + header + 3);
 
   for (guint32 i = 0; i < n_cells && pointers + 2 * i + 2 <= CAU_DB_PAGE_SIZE; i++)
@@ -209,7 +149,7 @@ scan_cell (guint32 offset, gpointer data)
 
   if (!parse_cell (scan->bytes, scan->type, offset, &cell) || !parse_record (cell.local, cell.n_local, &record))
     return;
-  record.is_table = scan->type == PAGE_TABLE_LEAF;
+  record.is_table = scan->type == CAU_PAGE_TABLE_LEAF;
   record.rowid = cell.rowid;
   scan->func (&record, scan->user_data);
 }
@@ -239,12 +179,12 @@ survey_map (Survey *self)
 {
   guint8 page[CAU_DB_PAGE_SIZE];
 
-  for (guint64 at = MAP_FIRST; at <= self->n_pages; at += MAP_ENTRIES + 1)
+  for (guint64 at = CAU_PAGE_MAP_FIRST; at <= self->n_pages; at += CAU_PAGE_MAP_ENTRIES + 1)
     {
       if (!cau_image_read (self->image, (guint32) at, page))
         continue;
-      for (guint32 i = 0; i < MAP_ENTRIES && at + 1 + i <= self->n_pages; i++)
-        self->map[at + 1 + i] = page[5 * i] <= MAP_TREE ? page[5 * i] : 0;
+      for (guint32 i = 0; i < CAU_PAGE_MAP_ENTRIES && at + 1 + i <= self->n_pages; i++)
+        self->map[at + 1 + i] = page[5 * i] <= CAU_PAGE_MAP_TREE ? page[5 * i] : 0;
     }
 }
 
@@ -312,24 +252,24 @@ survey_page (Survey *self, guint32 number)
 
   if (!cau_image_read (self->image, number, page))
     return;
-  type = page[header_of (number)];
-  if (is_interior (type) && map != MAP_FREE)
+  type = page[cau_page_header_of (number)];
+  if (cau_page_is_interior (type) && map != CAU_PAGE_MAP_FREE)
     {
       each_cell (page, number, type, note_child_of_cell, &children);
-      note_child (self, cau_get_u32 (page + header_of (number) + 8));
+      note_child (self, cau_get_u32 (page + cau_page_header_of (number) + 8));
     }
   if (number == 1)
-    scan_page (page, 1, PAGE_TABLE_LEAF, note_root, self);
+    scan_page (page, 1, CAU_PAGE_TABLE_LEAF, note_root, self);
   /* A page of a tree whose first byte was hit is tried as if it were a leaf. */
-  else if (type == PAGE_TABLE_LEAF || type == PAGE_INDEX_LEAF || type == PAGE_INDEX_INTERIOR || map == MAP_TREE
-           || map == MAP_ROOT)
+  else if (type == CAU_PAGE_TABLE_LEAF || type == CAU_PAGE_INDEX_LEAF || type == CAU_PAGE_INDEX_INTERIOR
+           || map == CAU_PAGE_MAP_TREE || map == CAU_PAGE_MAP_ROOT)
     g_array_append_val (self->rows, number);
 }
 
 static gboolean
 is_in_use (Survey *self, guint32 number)
 {
-  return self->has_parent[number] || (self->map[number] != MAP_FREE && !self->is_free[number]);
+  return self->has_parent[number] || (self->map[number] != CAU_PAGE_MAP_FREE && !self->is_free[number]);
 }
 
 static void
@@ -371,12 +311,12 @@ cau_scan_run (CauImage *image, CauRecordFunc func, gpointer user_data)
       if (!is_in_use (&survey, number) || !cau_image_read (image, number, page))
         continue;
       type = page[0];
-      if (type == PAGE_TABLE_LEAF || type == PAGE_INDEX_LEAF || type == PAGE_INDEX_INTERIOR)
+      if (type == CAU_PAGE_TABLE_LEAF || type == CAU_PAGE_INDEX_LEAF || type == CAU_PAGE_INDEX_INTERIOR)
         scan_page (page, number, type, func, user_data);
-      else if (type != PAGE_TABLE_INTERIOR)
+      else if (type != CAU_PAGE_TABLE_INTERIOR)
         {
-          scan_page (page, number, PAGE_TABLE_LEAF, func, user_data);
-          scan_page (page, number, PAGE_INDEX_LEAF, func, user_data);
+          scan_page (page, number, CAU_PAGE_TABLE_LEAF, func, user_data);
+          scan_page (page, number, CAU_PAGE_INDEX_LEAF, func, user_data);
         }
     }
   survey_clear (&survey);
@@ -395,7 +335,7 @@ follow (CauImage *image, const Cell *cell, guint8 *payload, gsize size)
   memcpy (payload, cell->local, done);
   while (done < size && cau_image_read (image, next, page))
     {
-      gsize part = MIN (size - done, (gsize) OVERFLOW_PART);
+      gsize part = MIN (size - done, (gsize) CAU_DB_PAGE_SIZE - 4);
 
       memcpy (payload + done, page + 4, part);
       done += part;
@@ -412,7 +352,7 @@ cau_scan_load (CauImage *image, guint32 page, guint32 offset, CauRecord *record)
   gsize              size;
   Cell               cell;
 
-  if (!cau_image_read (image, page, bytes) || !parse_cell (bytes, PAGE_TABLE_LEAF, offset, &cell))
+  if (!cau_image_read (image, page, bytes) || !parse_cell (bytes, CAU_PAGE_TABLE_LEAF, offset, &cell))
     return NULL;
   size = (gsize) MIN (cell.size, PAYLOAD_MAX);
   payload = g_malloc (size);

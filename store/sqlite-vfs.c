@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-vfs.h"
 
+#include "sqlite-page.h"
 #include "sqlite-vfs-log.h"
 
 #include <errno.h>
@@ -81,6 +82,20 @@ grow (CauVfsFile *self, gint64 size)
   return result == SQLITE_OK && end < size ? take_room (self, end, size) : result;
 }
 
+/* @page: a whole one that was just read at @offset. */
+static gboolean
+is_sound (CauVfsFile *self, const guint8 *page, gint64 offset)
+{
+  guint32 number = (guint32) (offset / CAU_DB_PAGE_SIZE) + 1;
+  guint8  map[CAU_DB_PAGE_SIZE];
+
+  if (cau_page_is_sound (page, number))
+    return TRUE;
+  offset = ((gint64) cau_page_map_of (number) - 1) * CAU_DB_PAGE_SIZE;
+  return number > 1 && CAU_VFS_REAL (&self->base, xRead, map, sizeof map, offset) == SQLITE_OK
+         && cau_page_map_denies (map, number);
+}
+
 /* ---- the methods of a file ---- */
 
 static int
@@ -99,9 +114,14 @@ file_close (sqlite3_file *base)
 static int
 file_read (sqlite3_file *base, void *data, int length, sqlite3_int64 offset)
 {
-  int result = cau_vfs_log_flush (cau_vfs_file (base));
+  CauVfsFile *self = cau_vfs_file (base);
+  int         result = cau_vfs_log_flush (self);
 
-  return noted (result == SQLITE_OK ? CAU_VFS_REAL (base, xRead, data, length, offset) : result);
+  if (result == SQLITE_OK)
+    result = CAU_VFS_REAL (base, xRead, data, length, offset);
+  if (result == SQLITE_OK && self->checks_pages && length == CAU_DB_PAGE_SIZE && !is_sound (self, data, offset))
+    return SQLITE_CORRUPT;
+  return noted (result);
 }
 
 static int
@@ -188,6 +208,11 @@ file_control (sqlite3_file *base, int operation, void *data)
   if (operation == CAU_VFS_FCNTL_KEEP_SIZE)
     {
       self->keeps_size = TRUE;
+      return SQLITE_OK;
+    }
+  if (operation == CAU_VFS_FCNTL_CHECK_PAGES)
+    {
+      self->checks_pages = TRUE;
       return SQLITE_OK;
     }
   if (operation == CAU_VFS_FCNTL_KEEP_ROOM)

@@ -15,6 +15,11 @@
 #define CAU_VFS_FCNTL_KEEP_ROOM 1002
 #define CAU_VFS_WAL_ROOM (1024 * 1024)
 
+/* From now on pages of a tree that this connection reads from the database are checked (cau_page_is_sound()): SQLite gets SQLITE_CORRUPT
+ * for one that fails, each time, before it can write there. Not those that it reads from the WAL, which has checksums, or has in
+ * its cache. For connections that write. No argument. */
+#define CAU_VFS_FCNTL_CHECK_PAGES 1003
+
 /* The name of the VFS, for sqlite3_open_v2(). Registers it when called first; any thread. */
 const char *cau_vfs_get_name (void);
 

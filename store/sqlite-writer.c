@@ -643,6 +643,7 @@ cau_writer_new (CauSqlite *sqlite, CauDb *db, GError **error)
   g_queue_init (&self->queue);
   sqlite3_wal_hook (cau_db_get_handle (db), note_wal_size, self);
   sqlite3_file_control (cau_db_get_handle (db), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow);
+  sqlite3_file_control (cau_db_get_handle (db), "main", CAU_VFS_FCNTL_CHECK_PAGES, NULL);
   keep_room (self);
   self->checkpointer = cau_checkpointer_new (sqlite->path, note_copied, self, error);
   if (self->checkpointer == NULL)

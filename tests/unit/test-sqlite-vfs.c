@@ -388,6 +388,34 @@ room_that_cannot_be_had_is_an_error (void **state)
   assert_whole (f);
 }
 
+#define PAGE 4096
+
+/* A page of a tree that no cells fill, as far as its header says. */
+static void
+page_of_a_tree_that_does_not_add_up_is_not_read (void **state)
+{
+  /* What the map says of it: a tree's root and a tree's page; the first and a later page with the rest of a row. */
+  static const struct
+  {
+    guint8 kind;
+    int    expected;
+  } cases[] = { { 1, SQLITE_CORRUPT }, { 5, SQLITE_CORRUPT }, { 3, SQLITE_OK }, { 4, SQLITE_OK }, { 2, SQLITE_OK } };
+  Fixture      *f = *state;
+  sqlite3_file *file = NULL;
+  guint8        page[PAGE] = { 0x02 }, map[PAGE] = { 0 }, found[PAGE];
+
+  assert_int_equal (sqlite3_file_control (f->gathering, "main", SQLITE_FCNTL_FILE_POINTER, &file), SQLITE_OK);
+  assert_int_equal (file->pMethods->xWrite (file, page, PAGE, 3 * PAGE), SQLITE_OK);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      map[5] = cases[i].kind; /* the second page behind it */
+      assert_int_equal (file->pMethods->xWrite (file, map, PAGE, PAGE), SQLITE_OK);
+      assert_int_equal (file->pMethods->xRead (file, found, PAGE, 3 * PAGE), i == 0 ? SQLITE_OK : cases[i].expected);
+      sqlite3_file_control (f->gathering, "main", CAU_VFS_FCNTL_CHECK_PAGES, NULL);
+      assert_int_equal (file->pMethods->xRead (file, found, PAGE, 3 * PAGE), cases[i].expected);
+    }
+}
+
 int
 main (void)
 {
@@ -404,6 +432,7 @@ main (void)
     VFS_TEST (room_is_taken_in_steps),
     VFS_TEST (room_is_taken_through_a_descriptor_that_is_used_again),
     VFS_TEST (room_that_cannot_be_had_is_an_error),
+    VFS_TEST (page_of_a_tree_that_does_not_add_up_is_not_read),
   };
 
   return cmocka_run_group_tests_name ("sqlite-vfs", tests, NULL, NULL);
