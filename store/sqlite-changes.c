@@ -269,7 +269,8 @@ apply_remove (CauSqlite *self, CauDb *db, CauRenameOp *op, GError **error)
 
   if (!cau_sqlite_lookup_report (db, op->id, op->name, &info, &found, &damage))
     {
-      if (g_error_matches (damage, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT))
+      /* Of the record, not of the tree that it is in. */
+      if (g_error_matches (damage, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT) && !cau_db_met_damage (db))
         return remove_damaged (self, db, op, error);
       g_propagate_error (error, g_steal_pointer (&damage));
       return FALSE;

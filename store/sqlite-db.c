@@ -70,6 +70,20 @@ error_code_of (int result, int system_errno)
     }
 }
 
+/* SQLite has no place for what belongs to a connection but the VFS. */
+static gboolean
+met_damage (sqlite3 *handle, gboolean met)
+{
+  sqlite3_file_control (handle, "main", CAU_VFS_FCNTL_MET_DAMAGE, &met);
+  return met;
+}
+
+gboolean
+cau_db_met_damage (CauDb *self)
+{
+  return met_damage (self->handle, FALSE);
+}
+
 static void
 set_error_from (sqlite3 *handle, GError **error)
 {
@@ -82,6 +96,8 @@ set_error_from (sqlite3 *handle, GError **error)
                code == CAU_STORE_ERROR_NO_SPACE ? "no space left for the store" : sqlite3_errmsg (handle),
                sqlite3_errstr (sqlite3_extended_errcode (handle)), system_errno != 0 ? ": " : "",
                system_errno != 0 ? g_strerror (system_errno) : "");
+  if ((sqlite3_errcode (handle) & 0xff) == SQLITE_CORRUPT)
+    met_damage (handle, TRUE);
 }
 
 void

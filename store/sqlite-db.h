@@ -62,4 +62,8 @@ gboolean cau_db_take_room (CauDb *self, gint64 size, GError **error);
 /* Sets @error from the connection's last failure: the one place where SQLite's codes become ours. */
 void cau_db_set_error (CauDb *self, GError **error);
 
+/* Whether any of these calls on this connection, one that succeeded in the end included, met damage in what holds the file together.
+ * Damage that our own checksums meet is in one record, and does not count. */
+gboolean cau_db_met_damage (CauDb *self);
+
 G_END_DECLS

@@ -29,6 +29,7 @@ struct _CauVfsFile
   gint64           chunk; /* by how many bytes it grows; 0: as it comes */
   gboolean         keeps_size;
   gboolean         checks_pages;
+  int              met_damage;
   gboolean         has_writer_lock;
   int              level; /* SQLite's lock on the file itself */
   volatile guint8 *index; /* the first region of the shared memory, while that is mapped */

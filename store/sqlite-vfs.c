@@ -120,7 +120,10 @@ file_read (sqlite3_file *base, void *data, int length, sqlite3_int64 offset)
   if (result == SQLITE_OK)
     result = CAU_VFS_REAL (base, xRead, data, length, offset);
   if (result == SQLITE_OK && self->checks_pages && length == CAU_DB_PAGE_SIZE && !is_sound (self, data, offset))
-    return SQLITE_CORRUPT;
+    {
+      self->met_damage = TRUE;
+      return SQLITE_CORRUPT;
+    }
   return noted (result);
 }
 
@@ -213,6 +216,11 @@ file_control (sqlite3_file *base, int operation, void *data)
   if (operation == CAU_VFS_FCNTL_CHECK_PAGES)
     {
       self->checks_pages = TRUE;
+      return SQLITE_OK;
+    }
+  if (operation == CAU_VFS_FCNTL_MET_DAMAGE)
+    {
+      *(int *) data = self->met_damage = self->met_damage || *(int *) data;
       return SQLITE_OK;
     }
   if (operation == CAU_VFS_FCNTL_KEEP_ROOM)

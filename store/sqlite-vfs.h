@@ -20,6 +20,10 @@
  * its cache. For connections that write. No argument. */
 #define CAU_VFS_FCNTL_CHECK_PAGES 1003
 
+/* Whether damage was met on this connection since it was opened: an int, to which what is known here is added, and the other way
+ * round. */
+#define CAU_VFS_FCNTL_MET_DAMAGE 1004
+
 /* The name of the VFS, for sqlite3_open_v2(). Registers it when called first; any thread. */
 const char *cau_vfs_get_name (void);
 

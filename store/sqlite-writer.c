@@ -179,17 +179,16 @@ rollback (CauWriter *self)
     cau_db_run (self->db, NULL, "ROLLBACK", "");
 }
 
-/* Writing on into a damaged tree could spread the damage, so the file is only read from then on. Damage that our
- * own checksums met is in one record, and does not. */
-static void
-note_damage (CauWriter *self)
+/* Writing on into a damaged tree could spread the damage, so the file is only read from the first that is met. SQLite itself does not
+ * commit a transaction in which it met some. */
+static gboolean
+is_damaged (CauWriter *self)
 {
-  sqlite3 *handle = cau_db_get_handle (self->db);
-
-  if (self->damaged == NULL && (sqlite3_errcode (handle) & 0xff) == SQLITE_CORRUPT)
-    self->damaged =
-      g_error_new (CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY, "%s is damaged and only read from now on: %s",
-                   self->sqlite->path, sqlite3_errmsg (handle));
+  if (self->damaged == NULL && cau_db_met_damage (self->db))
+    self->damaged = g_error_new (
+      CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY,
+      "%s is damaged and only read from now on; make a sound one of it with caureport recover", self->sqlite->path);
+  return self->damaged != NULL;
 }
 
 /* Applies @op so that its failure leaves no trace. FALSE: the transaction itself is lost; it must be for one that is @alone
@@ -198,20 +197,12 @@ static gboolean
 apply_one (CauWriter *self, CauOp *op, gboolean alone)
 {
   if (alone)
-    {
-      if (cau_sqlite_apply (self->sqlite, self->db, op, &op->error))
-        return TRUE;
-      note_damage (self);
-      return FALSE;
-    }
+    return cau_sqlite_apply (self->sqlite, self->db, op, &op->error);
   if (!cau_db_run (self->db, &op->error, "SAVEPOINT op", ""))
     return FALSE;
-  if (!cau_sqlite_apply (self->sqlite, self->db, op, &op->error))
-    {
-      note_damage (self);
-      if (!in_transaction (self) || !cau_db_run (self->db, NULL, "ROLLBACK TO op", ""))
-        return FALSE;
-    }
+  if (!cau_sqlite_apply (self->sqlite, self->db, op, &op->error)
+      && (!in_transaction (self) || !cau_db_run (self->db, NULL, "ROLLBACK TO op", "")))
+    return FALSE;
   return cau_db_run (self->db, NULL, "RELEASE op", "");
 }
 
@@ -248,6 +239,8 @@ reserve (CauWriter *self, GError **error)
 static gboolean
 write_a_page (CauWriter *self)
 {
+  if (is_damaged (self))
+    return FALSE;
   if (begin (self, FALSE, NULL) && cau_row_write_again (self->db, NULL) && cau_db_run (self->db, NULL, "COMMIT", ""))
     return TRUE;
   rollback (self);
@@ -281,8 +274,7 @@ restart_wal (CauWriter *self, gboolean wait)
   self->reserved = 0; /* it can have made the file smaller */
   if (!is_done)
     return;
-  if (self->damaged == NULL)
-    cut_file (self);
+  cut_file (self);
   keep_room (self);
   self->wal_pages = 0;
 }
@@ -428,7 +420,7 @@ run_batch (CauWriter *self, GQueue *batch)
   CauOp   *first = batch->head->data;
   gboolean committed;
 
-  if (self->damaged != NULL)
+  if (is_damaged (self))
     {
       fail_batch (batch, self->damaged);
       finish (batch);
@@ -483,7 +475,7 @@ collect (CauWriter *self)
   CauCollectOp op = { .op = { .kind = CAU_OP_COLLECT, .done = op_ignore } };
   GQueue       batch = G_QUEUE_INIT;
 
-  if (self->damaged != NULL || !has_garbage (self))
+  if (is_damaged (self) || !has_garbage (self))
     return;
   op.op.link.data = &op;
   g_queue_push_tail_link (&batch, &op.op.link);
@@ -506,12 +498,12 @@ is_idle (CauWriter *self)
 static void
 shrink (CauWriter *self)
 {
-  while (self->may_shrink && self->damaged == NULL && is_idle (self))
+  while (self->may_shrink && !is_damaged (self) && is_idle (self))
     {
       gint64 unused = pragma_number (self, "PRAGMA freelist_count");
 
       self->may_shrink = unused > VACUUM_MIN_PAGES && unused > pragma_number (self, "PRAGMA page_count") / 4
-                         && sqlite3_exec (cau_db_get_handle (self->db), VACUUM_STEP, NULL, NULL, NULL) == SQLITE_OK;
+                         && cau_db_exec (self->db, VACUUM_STEP, NULL);
       self->has_shrunk = self->has_shrunk || self->may_shrink;
     }
   /* Only then the file gets smaller. */

@@ -3,8 +3,10 @@
 #include "cau-check.h"
 #include "store-damage.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PAGE 4096
 #define REPORTS 60
@@ -105,10 +107,143 @@ header_of_a_page_that_is_wrong_costs_no_report (void **state)
       }
 }
 
+/* ---- only read from then on ---- */
+
+/* Changes the byte at @at of the page @page of the file open as @fd. */
+static void
+damage_page (int fd, gint64 page, guint at, guint8 bits)
+{
+  off_t  offset = (page - 1) * PAGE + at;
+  guint8 byte;
+
+  assert_int_equal (pread (fd, &byte, 1, offset), 1);
+  byte ^= bits;
+  assert_int_equal (pwrite (fd, &byte, 1, offset), 1);
+}
+
+static gint64
+root_of (StoreFixture *f, const char *tree)
+{
+  g_autofree char *query = g_strdup_printf ("SELECT rootpage FROM sqlite_schema WHERE name = '%s'", tree);
+
+  return damage_query (f, query);
+}
+
+/* Where the first cell of the page is, which is one above others. */
+static guint
+first_cell (int fd, gint64 page)
+{
+  guint8 header[14];
+
+  assert_int_equal (pread (fd, header, sizeof header, (page - 1) * PAGE), sizeof header);
+  assert_int_equal (header[0], 0x02);
+  return (guint) header[12] << 8 | header[13];
+}
+
+typedef struct
+{
+  GMutex     lock;
+  GCond      changed;
+  guint      n_pending;
+  guint      n_saved;
+  GPtrArray *others;
+} Batch;
+
+static void
+note_commit (CauUpload *upload, const GError *error, gpointer user_data)
+{
+  Batch *batch = user_data;
+
+  g_mutex_lock (&batch->lock);
+  batch->n_pending--;
+  batch->n_saved += error == NULL ? 1 : 0;
+  g_cond_signal (&batch->changed);
+  g_mutex_unlock (&batch->lock);
+}
+
+/* While this one is called back, what is handed in waits and becomes one transaction. */
+static void
+commit_the_others (CauUpload *upload, const GError *error, gpointer user_data)
+{
+  Batch *batch = user_data;
+
+  for (guint i = 0; i < batch->others->len; i++)
+    cau_upload_commit_async (batch->others->pdata[i], note_commit, batch);
+  note_commit (upload, error, user_data);
+}
+
+/* The way to the first leaf of the index of names leads nowhere, and only one of the new names goes there. */
+static void
+damage_that_one_change_meets_fails_those_with_it (void **state)
+{
+  static const char *const names[] = { "zz-1", "a", "zz-2" };
+  StoreFixture            *f = *state;
+  g_autoptr (GPtrArray) others = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_upload_unref);
+  g_autoptr (CauUpload) first = NULL;
+  gint64 root;
+  int    fd;
+  Batch  batch = { .n_pending = 1 + G_N_ELEMENTS (names), .others = others };
+
+  g_mutex_init (&batch.lock);
+  g_cond_init (&batch.changed);
+  fixture_save_many (f->store, f->id, 400);
+  fixture_close (f);
+  root = root_of (f, "versions_by_name");
+  f->store = fixture_open (f, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_ptr_array_add (others, fixture_begin (f->store, f->id, names[i], CAU_UPLOAD_TRUNCATE));
+      fixture_write_text (others->pdata[i], 0, "text");
+    }
+  first = fixture_begin (f->store, f->id, "zz-0", CAU_UPLOAD_TRUNCATE);
+  fixture_write_text (first, 0, "text");
+  /* SQLite's locks on the file go when this is closed. */
+  fd = open (f->path, O_RDWR);
+  damage_page (fd, root, first_cell (fd, root), 0x40);
+  cau_upload_commit_async (first, commit_the_others, &batch);
+  g_mutex_lock (&batch.lock);
+  while (batch.n_pending > 0)
+    g_cond_wait (&batch.changed, &batch.lock);
+  g_mutex_unlock (&batch.lock);
+  assert_int_equal (batch.n_saved, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (CauReader) reader = cau_store_get_report (f->store, f->id, names[i], 1, NULL);
+
+      assert_null (reader);
+    }
+  g_clear_pointer (&first, cau_upload_unref);
+  g_ptr_array_set_size (others, 0);
+  g_clear_pointer (&f->store, cau_store_unref);
+  close (fd);
+  g_mutex_clear (&batch.lock);
+  g_cond_clear (&batch.changed);
+}
+
+/* The writer looks there when it begins. */
+static void
+damage_in_the_index_of_garbage_ends_writing (void **state)
+{
+  StoreFixture *f = *state;
+  gint64        end = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+  int           fd;
+
+  fixture_close (f);
+  fd = open (f->path, O_RDWR);
+  damage_page (fd, root_of (f, "versions_unnamed"), 6, 1);
+  close (fd);
+  f->store = fixture_open (f, 0);
+  while (save (f->store, f->id, "a"))
+    assert_true (g_get_monotonic_time () < end);
+  g_clear_pointer (&f->store, cau_store_unref);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
+    STORE_TEST (damage_that_one_change_meets_fails_those_with_it),
+    STORE_TEST (damage_in_the_index_of_garbage_ends_writing),
     STORE_TEST (header_of_a_page_that_is_wrong_costs_no_report),
   };
 
