@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-checkpoint.h"
 
-#include "sqlite-vfs.h"
-
 /* Pages in the WAL that are worth being copied. */
 #define MIN_PAGES 1000
 
@@ -98,8 +96,6 @@ cau_checkpointer_new (const char *path, CauCheckpointFunc nearly_done, gpointer 
 
   if (db == NULL)
     return NULL;
-  /* A transaction that is open may have taken room behind the end that this connection knows. */
-  sqlite3_file_control (cau_db_get_handle (db), "main", CAU_VFS_FCNTL_KEEP_SIZE, NULL);
   self = g_new0 (CauCheckpointer, 1);
   self->db = db;
   self->nearly_done = nearly_done;

@@ -107,14 +107,6 @@ cau_vfs_log_write (CauVfsFile *self, const guint8 *data, int length, gint64 offs
   return result;
 }
 
-/* Nobody else writes to the WAL meanwhile: the connection is the one writer, or alone with the files, which it is when it copies the
- * rest before it closes them. */
-static gboolean
-may_write_again (const CauVfsFile *self)
-{
-  return self->db->has_writer_lock || self->db->level == SQLITE_LOCK_EXCLUSIVE;
-}
-
 /* Writes the bytes of the whole file once more, so that the next sync has them. */
 static int
 write_again (CauVfsFile *self)
@@ -143,7 +135,7 @@ cau_vfs_log_sync (CauVfsFile *self, int flags)
 
   /* Who copies pages beside the writer has to wait until that has written them again. */
   if (!is_sound)
-    result = may_write_again (self) ? write_again (self) : SQLITE_IOERR_FSYNC;
+    result = cau_vfs_is_sole_writer (self->db) ? write_again (self) : SQLITE_IOERR_FSYNC;
   if (result != SQLITE_OK)
     return result;
   result = CAU_VFS_REAL (&self->base, xSync, flags);

@@ -27,7 +27,6 @@ struct _CauVfsFile
   /* of a database */
   CauVfsFile      *wal;   /* its WAL, while that is open */
   gint64           chunk; /* by how many bytes it grows; 0: as it comes */
-  gboolean         keeps_size;
   gboolean         checks_pages;
   int              met_damage;
   gboolean         has_writer_lock;
@@ -62,6 +61,14 @@ cau_vfs_real (sqlite3_file *base)
 
 /* Calls @method of the file below. */
 #define CAU_VFS_REAL(base, method, ...) (cau_vfs_real (base)->pMethods->method (cau_vfs_real (base), ##__VA_ARGS__))
+
+/* Whether nobody else can write meanwhile: the connection of the database @self is the one writer, or alone with the files, which it is
+ * when it copies the rest before it closes them. */
+static inline gboolean
+cau_vfs_is_sole_writer (const CauVfsFile *self)
+{
+  return self->has_writer_lock || self->level == SQLITE_LOCK_EXCLUSIVE;
+}
 
 /* Writes, or holds back what appends a frame. */
 int cau_vfs_log_write (CauVfsFile *self, const guint8 *data, int length, gint64 offset);

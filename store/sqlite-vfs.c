@@ -138,9 +138,11 @@ file_write (sqlite3_file *base, const void *data, int length, sqlite3_int64 offs
 static int
 file_truncate (sqlite3_file *base, sqlite3_int64 size)
 {
-  int result = cau_vfs_log_flush (cau_vfs_file (base));
+  CauVfsFile *self = cau_vfs_file (base);
+  int         result = cau_vfs_log_flush (self);
 
-  if (result == SQLITE_OK && !cau_vfs_file (base)->keeps_size)
+  /* An open transaction may have taken room behind the end that who copies the WAL knows. */
+  if (result == SQLITE_OK && (self->wal == NULL || cau_vfs_is_sole_writer (self)))
     result = CAU_VFS_REAL (base, xTruncate, size);
   return noted (result);
 }
@@ -208,11 +210,6 @@ file_control (sqlite3_file *base, int operation, void *data)
 
   if (operation == SQLITE_FCNTL_CHUNK_SIZE)
     self->chunk = *(int *) data;
-  if (operation == CAU_VFS_FCNTL_KEEP_SIZE)
-    {
-      self->keeps_size = TRUE;
-      return SQLITE_OK;
-    }
   if (operation == CAU_VFS_FCNTL_CHECK_PAGES)
     {
       self->checks_pages = TRUE;

@@ -49,7 +49,6 @@ struct _CauWriter
   /* Of the one who has the turn. */
   CauDb   *db;
   gboolean durable;  /* what synchronous is */
-  gint64   reserved; /* bytes of the database file that are surely there */
   int      wal_pages;
   gboolean may_shrink; /* free pages may have come since the last look */
   gboolean has_shrunk; /* the database, but not its file yet */
@@ -223,16 +222,7 @@ pragma_number (CauWriter *self, const char *sql)
 static gboolean
 reserve (CauWriter *self, GError **error)
 {
-  gint64 size = pragma_number (self, "PRAGMA page_count") * CAU_DB_PAGE_SIZE;
-
-  if (size <= self->reserved)
-    return TRUE;
-  /* The file grows by such steps; one that is not begun yet is not needed when all before are full. */
-  size = (size + CAU_DB_GROW_BYTES - 1) / CAU_DB_GROW_BYTES * CAU_DB_GROW_BYTES;
-  if (!cau_db_take_room (self->db, size, error))
-    return FALSE;
-  self->reserved = size;
-  return TRUE;
+  return cau_db_take_room (self->db, pragma_number (self, "PRAGMA page_count") * CAU_DB_PAGE_SIZE, error);
 }
 
 /* A transaction that writes one page, as it is. */
@@ -269,10 +259,7 @@ keep_room (CauWriter *self)
 static void
 restart_wal (CauWriter *self, gboolean wait)
 {
-  gboolean is_done = cau_checkpointer_finish (self->checkpointer, self->db, wait);
-
-  self->reserved = 0; /* it can have made the file smaller */
-  if (!is_done)
+  if (!cau_checkpointer_finish (self->checkpointer, self->db, wait))
     return;
   cut_file (self);
   keep_room (self);

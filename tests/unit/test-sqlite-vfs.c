@@ -388,6 +388,27 @@ room_that_cannot_be_had_is_an_error (void **state)
   assert_whole (f);
 }
 
+/* Who copies the log knows how large the file was when the last transaction was committed. */
+static void
+room_of_a_transaction_that_is_open_stays (void **state)
+{
+  Fixture *f = *state;
+  sqlite3 *other = open_with (f, cau_vfs_get_name ());
+
+  run (f->gathering, "BEGIN IMMEDIATE; INSERT INTO t VALUES (1, randomblob(1000))");
+  assert_int_equal (grow (f->gathering, GROW_BYTES), SQLITE_OK);
+  run (other, "PRAGMA wal_checkpoint(PASSIVE)");
+  run (other, "PRAGMA wal_checkpoint(RESTART)");
+  assert_room (f, GROW_BYTES);
+  run (f->gathering, "COMMIT");
+  run (other, "PRAGMA wal_checkpoint(PASSIVE)");
+  assert_room (f, GROW_BYTES);
+  run (other, "UPDATE t SET id = 2; PRAGMA wal_checkpoint(RESTART)");
+  assert_room (f, 2 * 4096);
+  sqlite3_close (other);
+  assert_whole (f);
+}
+
 #define PAGE 4096
 
 /* A page of a tree that no cells fill, as far as its header says. */
@@ -432,6 +453,7 @@ main (void)
     VFS_TEST (room_is_taken_in_steps),
     VFS_TEST (room_is_taken_through_a_descriptor_that_is_used_again),
     VFS_TEST (room_that_cannot_be_had_is_an_error),
+    VFS_TEST (room_of_a_transaction_that_is_open_stays),
     VFS_TEST (page_of_a_tree_that_does_not_add_up_is_not_read),
   };
 

@@ -168,6 +168,26 @@ the_file_of_a_quiet_store_gets_smaller (void **state)
   while (st.st_size > 32 * MIB);
 }
 
+/* Another program's checkpoint makes the file as small as it can be. */
+static void
+room_is_taken_again_when_another_program_cut_the_file (void **state)
+{
+  StoreFixture *f = *state;
+  sqlite3      *db;
+  struct stat   before, cut, after;
+
+  fixture_save_text (f->store, f->id, "a", "text");
+  assert_int_equal (stat (f->path, &before), 0);
+  assert_int_equal (sqlite3_open (f->path, &db), SQLITE_OK);
+  assert_int_equal (sqlite3_exec (db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close (db);
+  assert_int_equal (stat (f->path, &cut), 0);
+  assert_in_range (cut.st_size, 0, before.st_size - 1);
+  fixture_save_text (f->store, f->id, "a", "other text");
+  assert_int_equal (stat (f->path, &after), 0);
+  assert_int_equal (after.st_size, before.st_size);
+}
+
 int
 main (void)
 {
@@ -175,6 +195,7 @@ main (void)
     STORE_TEST (what_a_reader_held_goes_when_it_is_closed),
     STORE_TEST (the_file_of_a_quiet_store_gets_smaller),
     STORE_TEST (the_log_gets_small_after_many_saved_and_read),
+    STORE_TEST (room_is_taken_again_when_another_program_cut_the_file),
     STORE_TEST (the_log_of_a_big_report_gets_small_again),
   };
 
