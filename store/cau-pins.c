@@ -97,7 +97,7 @@ cau_pins_free (CauPins *self)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauPins, cau_pins_free)
 
 /* Opened for reading only, we may not be able to make the file; the first writer does. What was pinned before that
- * is locked then. */
+ * is locked when we see it. */
 static void
 find_file_locked (CauPins *self)
 {
@@ -120,9 +120,9 @@ cau_pins_pin (CauPins *self, guint64 version)
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
   Pin          *pin = g_hash_table_lookup (self->table, &version);
 
+  find_file_locked (self);
   if (pin == NULL)
     {
-      find_file_locked (self);
       if (self->fd >= 0 && !lock_byte (self->fd, F_RDLCK, version, 1))
         return FALSE;
       pin = g_new0 (Pin, 1);
@@ -130,6 +130,14 @@ cau_pins_pin (CauPins *self, guint64 version)
     }
   pin->count++;
   return TRUE;
+}
+
+void
+cau_pins_renew (CauPins *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  find_file_locked (self);
 }
 
 gboolean

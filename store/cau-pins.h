@@ -13,12 +13,17 @@ G_BEGIN_DECLS
 
 typedef struct _CauPins CauPins;
 
-/* @store: the file beside which the pins' own stands. @read_only: that one is made if that is possible; while there is none, nobody collects, and pins are only counted. */
+/* @store: the file beside which the pins' own stands. @read_only: that one is made if that is possible. While there is none nobody
+ * collects, and pins are only counted; from when a writer makes it until it is seen here they hold nothing, so a version that is
+ * replaced at once is gone (a reader is told so). */
 CauPins *cau_pins_open (const char *store, gboolean read_only, GError **error);
 void     cau_pins_free (CauPins *self);
 
 /* FALSE when @version is being collected. */
 gboolean cau_pins_pin (CauPins *self, guint64 version);
+
+/* To be called at each read in a process that opened the store for reading only: looks for the file, if it is not there yet. */
+void cau_pins_renew (CauPins *self);
 
 /* TRUE when that was this process's last pin of a version which cau_pins_begin_collect() refused since:
  * time to collect. */

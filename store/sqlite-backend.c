@@ -30,6 +30,8 @@ cau_lease_take (CauLease *self, CauBackend *backend, GError **error)
   CauSqlite *sqlite = (CauSqlite *) backend;
 
   self->sqlite = sqlite;
+  if (backend->read_only)
+    cau_pins_renew (sqlite->pins);
   g_mutex_lock (&sqlite->pool_lock);
   self->db = sqlite->pool->len > 0 ? g_ptr_array_steal_index (sqlite->pool, sqlite->pool->len - 1) : NULL;
   g_mutex_unlock (&sqlite->pool_lock);

@@ -2,6 +2,7 @@
 /* A reader keeps its version, whatever happens to the name; and lets it go when it goes. */
 #include "store-fixture.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -316,6 +317,34 @@ store_opened_through_a_link_respects_the_pins (void **state)
   assert_reads (reader, bytes);
 }
 
+/* Where the file of the pins could not be made, the first writer makes it. */
+static void
+reader_that_found_no_file_of_pins_uses_it_when_it_is_there (void **state)
+{
+  StoreFixture    *f = *state;
+  g_autofree char *pins = g_strconcat (f->path, "-pins", NULL);
+  g_autoptr (GBytes) bytes = fixture_dense_bytes (1, 3 * STORED_CHUNK);
+  g_autoptr (GBytes) found = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauStore) other = NULL;
+  g_autoptr (CauReader) reader = NULL;
+  char  byte;
+  gsize n_read;
+
+  fixture_save (f->store, f->id, "a", bytes);
+  fixture_close (f);
+  assert_int_equal (g_unlink (pins), 0);
+  assert_int_equal (g_mkdir (pins, 0700), 0);
+  other = fixture_open (f, CAU_STORE_OPEN_READ_ONLY);
+  reader = fixture_get_report (other, f->id, "a", STORED_CHUNK);
+  assert_int_equal (g_rmdir (pins), 0);
+  fixture_reopen (f, 0);
+  assert_done (cau_reader_read (reader, 0, &byte, 1, &n_read, &error), &error);
+  fixture_save_text (f->store, f->id, "a", "other");
+  found = fixture_read (reader);
+  assert_bytes_equal (found, bytes);
+}
+
 static void
 read_only_reader_keeps_its_version (void **state)
 {
@@ -438,6 +467,7 @@ main (void)
     STORE_TEST (second_store_respects_the_pins_of_the_first),
     STORE_TEST (store_opened_through_a_link_respects_the_pins),
     STORE_TEST (read_only_reader_keeps_its_version),
+    STORE_TEST (reader_that_found_no_file_of_pins_uses_it_when_it_is_there),
     STORE_TEST (opening_a_store_keeps_pinned_versions),
     STORE_TEST (readers_never_meet_a_mix),
   };
