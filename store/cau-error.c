@@ -62,3 +62,22 @@ cau_store_error_to_errno (const GError *error)
     }
   return EIO;
 }
+
+CauStoreError
+cau_store_error_from_errno (int code)
+{
+  switch (code)
+    {
+    case EACCES:
+    case EPERM:
+      return CAU_STORE_ERROR_PERMISSION;
+    case EROFS:
+      return CAU_STORE_ERROR_READ_ONLY;
+    case ENOSPC:
+      return CAU_STORE_ERROR_NO_SPACE;
+    case EDQUOT:
+      return CAU_STORE_ERROR_QUOTA;
+    default:
+      return CAU_STORE_ERROR_IO;
+    }
+}

@@ -41,5 +41,9 @@ typedef enum
  * foreign domain, which is a bug of the library, and NULL both give EIO. Thread-safe. */
 int cau_store_error_to_errno (const GError *error);
 
+/* The code for a system call on one of the store's files that failed with the errno @code: IO unless a caller could do something about
+ * it. Not NOT_FOUND: only the caller knows what it is that is not there. */
+CauStoreError cau_store_error_from_errno (int code);
+
 #pragma GCC visibility pop
 G_END_DECLS

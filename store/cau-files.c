@@ -34,12 +34,8 @@ cau_files_make (const char *path, GError **error)
     return TRUE;
   if (errno != EEXIST)
     {
-      CauStoreError code = errno == ENOSPC ? CAU_STORE_ERROR_NO_SPACE
-                           : errno == EDQUOT
-                             ? CAU_STORE_ERROR_QUOTA
-                             : (errno == EACCES || errno == EPERM ? CAU_STORE_ERROR_PERMISSION : CAU_STORE_ERROR_IO);
-
-      g_set_error (error, CAU_STORE_ERROR, (gint) code, "cannot make the store %s: %s", path, g_strerror (errno));
+      g_set_error (error, CAU_STORE_ERROR, (gint) cau_store_error_from_errno (errno), "cannot make the store %s: %s",
+                   path, g_strerror (errno));
       return FALSE;
     }
   if (lstat (path, &st) != 0 || !S_ISLNK (st.st_mode))

@@ -36,16 +36,6 @@ lock_byte (int fd, short type, guint64 version, guint64 length)
   return result == 0;
 }
 
-static CauStoreError
-error_code_of (int code)
-{
-  if (code == EACCES)
-    return CAU_STORE_ERROR_PERMISSION;
-  if (code == ENOSPC)
-    return CAU_STORE_ERROR_NO_SPACE;
-  return code == EDQUOT ? CAU_STORE_ERROR_QUOTA : CAU_STORE_ERROR_IO;
-}
-
 CauPins *
 cau_pins_open (const char *store, gboolean read_only, GError **error)
 {
@@ -64,7 +54,7 @@ cau_pins_open (const char *store, gboolean read_only, GError **error)
 
           if (fd >= 0)
             close (fd);
-          g_set_error (error, CAU_STORE_ERROR, (gint) error_code_of (code), "cannot open %s: %s", path,
+          g_set_error (error, CAU_STORE_ERROR, (gint) cau_store_error_from_errno (code), "cannot open %s: %s", path,
                        code == ENOTSUP ? "it is no regular file; remove it" : g_strerror (code));
           return NULL;
         }

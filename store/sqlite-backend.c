@@ -235,8 +235,8 @@ check_path (const char *path, CauStoreOpenFlags flags, GError **error)
         g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is not a report store; name another file",
                      path);
       else if (access (path, read_only ? R_OK : R_OK | W_OK) != 0)
-        g_set_error (error, CAU_STORE_ERROR, errno == EROFS ? CAU_STORE_ERROR_READ_ONLY : CAU_STORE_ERROR_PERMISSION,
-                     "%s: %s; %s", path, g_strerror (errno),
+        g_set_error (error, CAU_STORE_ERROR, (gint) cau_store_error_from_errno (errno), "%s: %s; %s", path,
+                     g_strerror (errno),
                      read_only ? "ask its owner for access" : "open it for reading only, or ask its owner for access");
       else if (network != NULL)
         g_set_error (
@@ -248,8 +248,7 @@ check_path (const char *path, CauStoreOpenFlags flags, GError **error)
       return FALSE;
     }
   if (errno != ENOENT)
-    g_set_error (error, CAU_STORE_ERROR, errno == EACCES ? CAU_STORE_ERROR_PERMISSION : CAU_STORE_ERROR_IO, "%s: %s",
-                 path, g_strerror (errno));
+    g_set_error (error, CAU_STORE_ERROR, (gint) cau_store_error_from_errno (errno), "%s: %s", path, g_strerror (errno));
   else if ((flags & CAU_STORE_OPEN_CREATE) == 0 || read_only)
     g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND, "there is no store %s", path);
   else if (stat (folder, &st) != 0)

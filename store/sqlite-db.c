@@ -2,7 +2,6 @@
 #include "sqlite-schema.h"
 #include "sqlite-vfs.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,13 +40,7 @@ error_code_of (int result, int system_errno)
       return CAU_STORE_ERROR_NO_SPACE;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-      if (system_errno == ENOSPC)
-        return CAU_STORE_ERROR_NO_SPACE;
-      if (system_errno == EDQUOT)
-        return CAU_STORE_ERROR_QUOTA;
-      if (system_errno == EACCES || system_errno == EPERM)
-        return CAU_STORE_ERROR_PERMISSION;
-      return CAU_STORE_ERROR_IO;
+      return cau_store_error_from_errno (system_errno);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return CAU_STORE_ERROR_BUSY;

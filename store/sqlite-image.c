@@ -205,9 +205,7 @@ read_log (CauImage *self)
 static gboolean
 set_error_from_errno (const char *path, int errsv, GError **error)
 {
-  CauStoreError code = errsv == ENOENT                     ? CAU_STORE_ERROR_NOT_FOUND
-                       : errsv == EACCES || errsv == EPERM ? CAU_STORE_ERROR_PERMISSION
-                                                           : CAU_STORE_ERROR_IO;
+  CauStoreError code = errsv == ENOENT ? CAU_STORE_ERROR_NOT_FOUND : cau_store_error_from_errno (errsv);
 
   if (errsv == ENOENT)
     g_set_error (error, CAU_STORE_ERROR, (gint) code, "there is no store %s", path);

@@ -451,7 +451,7 @@ static gboolean
 fail_from_errno (const char *path, GError **error)
 {
   int           errsv = errno;
-  CauStoreError code = CAU_STORE_ERROR_IO;
+  CauStoreError code = errsv == ENOENT ? CAU_STORE_ERROR_NOT_FOUND : cau_store_error_from_errno (errsv);
 
   if (errsv == EEXIST)
     {
@@ -459,14 +459,6 @@ fail_from_errno (const char *path, GError **error)
                    path);
       return FALSE;
     }
-  if (errsv == ENOENT)
-    code = CAU_STORE_ERROR_NOT_FOUND;
-  else if (errsv == EACCES || errsv == EPERM)
-    code = CAU_STORE_ERROR_PERMISSION;
-  else if (errsv == ENOSPC)
-    code = CAU_STORE_ERROR_NO_SPACE;
-  else if (errsv == EROFS)
-    code = CAU_STORE_ERROR_READ_ONLY;
   g_set_error (error, CAU_STORE_ERROR, (gint) code, "cannot make %s: %s", path, g_strerror (errsv));
   return FALSE;
 }

@@ -84,6 +84,18 @@ test_the_domain_has_a_name_of_its_own (void **state)
   assert_string_equal (g_quark_to_string (CAU_STORE_ERROR), "cau-store-error-quark");
 }
 
+static void
+test_errno_of_a_file_becomes_a_code_and_back (void **state)
+{
+  static const int both_ways[] = { EACCES, EROFS, ENOSPC, EDQUOT, EIO };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (both_ways); i++)
+    assert_int_equal (errno_of ((int) cau_store_error_from_errno (both_ways[i])), both_ways[i]);
+  assert_int_equal (cau_store_error_from_errno (EPERM), CAU_STORE_ERROR_PERMISSION);
+  assert_int_equal (cau_store_error_from_errno (ENOENT), CAU_STORE_ERROR_IO);
+  assert_int_equal (cau_store_error_from_errno (0), CAU_STORE_ERROR_IO);
+}
+
 int
 main (void)
 {
@@ -92,6 +104,7 @@ main (void)
     cmocka_unit_test (test_a_code_outside_the_set_gives_eio),
     cmocka_unit_test (test_a_foreign_domain_gives_eio),
     cmocka_unit_test (test_no_error_gives_eio),
+    cmocka_unit_test (test_errno_of_a_file_becomes_a_code_and_back),
     cmocka_unit_test (test_the_domain_has_a_name_of_its_own),
   };
 
