@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
-#include "sqlite-checkpoint.h"
-#include "sqlite-rows.h"
-#include "sqlite-vfs.h"
-
-#include <string.h>
-#include <sys/stat.h>
+#include "sqlite-room.h"
+#include "sqlite-transaction.h"
 
 /* Group commit. Operations that arrive while a transaction is written to stable storage wait in the queue, and then
  * share the next one: with N writers closing at once the disk is waited for about once in N closes.
@@ -21,48 +17,28 @@
 #define BATCH_MAX_OPS 256
 #define BATCH_MAX_BYTES (4 * 1024 * 1024)
 
-/* Pages in the WAL (512 MiB) from which a writer waits until they are copied into the database. */
-#define WAL_MAX_PAGES (128 * 1024)
-
 /* How often a process without work looks for versions that others left behind. */
 #define COLLECT_INTERVAL_US (30 * G_TIME_SPAN_SECOND)
 
-/* Free pages (16 MiB) from which the file is made smaller, a step (1 MiB) at a time, when there is nothing else to do. */
-#define VACUUM_MIN_PAGES 4096
-#define VACUUM_STEP "PRAGMA incremental_vacuum(256)"
-
 struct _CauWriter
 {
-  CauSqlite       *sqlite;
-  CauCheckpointer *checkpointer;
-  GThread         *thread;
-  GMutex           lock;  /* guards what follows up to max_pages_set */
-  GCond            cond;  /* the writer thread's */
-  GQueue           queue; /* of CauOp, by their links */
-  gboolean         stop;
-  gboolean         collect;       /* a pinned version was let go that the collector wanted, or it is time to look */
-  gboolean         has_turn;      /* somebody has the turn */
-  gboolean         is_due;        /* the writer thread has to look after the files */
-  gboolean         is_copied;     /* so has it because the WAL could start over */
-  gint             max_pages_set; /* atomic; pages, 0: none */
+  CauSqlite *sqlite;
+  GThread   *thread;
+  GMutex     lock;  /* guards what follows up to max_pages_set */
+  GCond      cond;  /* the writer thread's */
+  GQueue     queue; /* of CauOp, by their links */
+  gboolean   stop;
+  gboolean   collect;       /* a pinned version was let go that the collector wanted, or it is time to look */
+  gboolean   has_turn;      /* somebody has the turn */
+  gboolean   is_due;        /* the writer thread has to look after the files */
+  gboolean   is_copied;     /* so has it because the WAL could start over */
+  gint       max_pages_set; /* atomic; pages, 0: none */
 
   /* Of the one who has the turn. */
-  CauDb   *db;
-  gboolean durable;  /* what synchronous is */
-  int      wal_pages;
-  gboolean may_shrink; /* free pages may have come since the last look */
-  gboolean has_shrunk; /* the database, but not its file yet */
-  GError  *damaged;    /* why nothing is changed any more */
+  CauTransactions *transactions;
+  CauDb           *db; /* theirs */
+  CauRoom         *room;
 };
-
-static int
-note_wal_size (gpointer data, G_GNUC_UNUSED sqlite3 *handle, G_GNUC_UNUSED const char *name, int pages)
-{
-  CauWriter *self = data;
-
-  self->wal_pages = pages;
-  return SQLITE_OK;
-}
 
 static gsize
 op_bytes (const CauOp *op)
@@ -146,50 +122,6 @@ batch_is_durable (const GQueue *batch)
   return FALSE;
 }
 
-/* This pragma acts when it is compiled, so it cannot be a prepared statement. */
-static gboolean
-set_durable (CauWriter *self, gboolean durable, GError **error)
-{
-  if (self->durable == durable)
-    return TRUE;
-  if (!cau_db_exec (self->db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", error))
-    return FALSE;
-  self->durable = durable;
-  return TRUE;
-}
-
-static gboolean
-begin (CauWriter *self, gboolean durable, GError **error)
-{
-  return set_durable (self, durable, error) && cau_db_run (self->db, error, "BEGIN IMMEDIATE", "");
-}
-
-static gboolean
-in_transaction (CauWriter *self)
-{
-  return sqlite3_get_autocommit (cau_db_get_handle (self->db)) == 0;
-}
-
-static void
-rollback (CauWriter *self)
-{
-  /* Some failures have rolled back already. */
-  if (in_transaction (self))
-    cau_db_run (self->db, NULL, "ROLLBACK", "");
-}
-
-/* Writing on into a damaged tree could spread the damage, so the file is only read from the first that is met. SQLite itself does not
- * commit a transaction in which it met some. */
-static gboolean
-is_damaged (CauWriter *self)
-{
-  if (self->damaged == NULL && cau_db_met_damage (self->db))
-    self->damaged = g_error_new (
-      CAU_STORE_ERROR, CAU_STORE_ERROR_READ_ONLY,
-      "%s is damaged and only read from now on; make a sound one of it with caureport recover", self->sqlite->path);
-  return self->damaged != NULL;
-}
-
 /* Applies @op so that its failure leaves no trace. FALSE: the transaction itself is lost; it must be for one that is @alone
  * in it. */
 static gboolean
@@ -200,82 +132,9 @@ apply_one (CauWriter *self, CauOp *op, gboolean alone)
   if (!cau_db_run (self->db, &op->error, "SAVEPOINT op", ""))
     return FALSE;
   if (!cau_sqlite_apply (self->sqlite, self->db, op, &op->error)
-      && (!in_transaction (self) || !cau_db_run (self->db, NULL, "ROLLBACK TO op", "")))
+      && (!cau_transactions_is_open (self->transactions) || !cau_db_run (self->db, NULL, "ROLLBACK TO op", "")))
     return FALSE;
   return cau_db_run (self->db, NULL, "RELEASE op", "");
-}
-
-static gint64
-pragma_number (CauWriter *self, const char *sql)
-{
-  g_autoptr (CauStmt) stmt = cau_db_bind (self->db, NULL, sql, "");
-  gboolean done = TRUE;
-
-  if (stmt == NULL || !cau_stmt_step (stmt, &done, NULL) || done)
-    return 0;
-  return sqlite3_column_int64 (stmt, 0);
-}
-
-/* Takes the room in the database file that the pages of the open transaction will need when they are copied there. Without it a
- * full disk could stop every checkpoint; the WAL could then not start over, and removing reports would have no room to be
- * written. */
-static gboolean
-reserve (CauWriter *self, GError **error)
-{
-  return cau_db_take_room (self->db, pragma_number (self, "PRAGMA page_count") * CAU_DB_PAGE_SIZE, error);
-}
-
-/* A transaction that writes one page, as it is. */
-static gboolean
-write_a_page (CauWriter *self)
-{
-  if (is_damaged (self))
-    return FALSE;
-  if (begin (self, FALSE, NULL) && cau_row_write_again (self->db, NULL) && cau_db_run (self->db, NULL, "COMMIT", ""))
-    return TRUE;
-  rollback (self);
-  return FALSE;
-}
-
-/* SQLite makes the file smaller when it copies the last page of the WAL on this connection, so there has to be one. */
-static void
-cut_file (CauWriter *self)
-{
-  gint64      size = pragma_number (self, "PRAGMA page_count") * CAU_DB_PAGE_SIZE;
-  struct stat st;
-
-  if (stat (self->sqlite->path, &st) == 0 && st.st_size > size + 2 * CAU_DB_GROW_BYTES && write_a_page (self))
-    cau_checkpointer_finish (self->checkpointer, self->db, TRUE);
-}
-
-static void
-keep_room (CauWriter *self)
-{
-  sqlite3_file_control (cau_db_get_handle (self->db), "main", CAU_VFS_FCNTL_KEEP_ROOM, NULL);
-}
-
-/* Copies what is left of the WAL, which then starts over, unless somebody else is at it and need not be waited for, or
- * somebody reads from it. */
-static void
-restart_wal (CauWriter *self, gboolean wait)
-{
-  if (!cau_checkpointer_finish (self->checkpointer, self->db, wait))
-    return;
-  cut_file (self);
-  keep_room (self);
-  self->wal_pages = 0;
-}
-
-/* When the disk cannot sync it, a transaction that failed has all its frames in the WAL, behind the end that is known: who opens the
- * store after a crash would take it for committed. So something else is written in their place. */
-static gboolean
-commit (CauWriter *self, GError **error)
-{
-  if (cau_db_run (self->db, error, "COMMIT", ""))
-    return TRUE;
-  rollback (self);
-  write_a_page (self);
-  return FALSE;
 }
 
 /* Runs @batch as one transaction. FALSE: nothing of it was done, and *@error says why. In files that somebody removed a moment
@@ -285,12 +144,13 @@ run_transaction (CauWriter *self, GQueue *batch, GError **error)
 {
   GList *l;
 
-  if (!cau_files_check (self->sqlite->files, error) || !begin (self, batch_is_durable (batch), error))
+  if (!cau_files_check (self->sqlite->files, error)
+      || !cau_transactions_begin (self->transactions, batch_is_durable (batch), error))
     return FALSE;
   for (l = batch->head; l != NULL; l = l->next)
     if (!apply_one (self, l->data, batch->length == 1))
       break;
-  if (l == NULL && reserve (self, error) && commit (self, error))
+  if (l == NULL && cau_room_reserve (self->room, error) && cau_transactions_commit (self->transactions, error))
     return cau_files_check (self->sqlite->files, error);
 
   if (l != NULL)
@@ -302,7 +162,7 @@ run_transaction (CauWriter *self, GQueue *batch, GError **error)
       else
         cau_db_set_error (self->db, error);
     }
-  rollback (self);
+  cau_transactions_rollback (self->transactions);
   return FALSE;
 }
 
@@ -383,9 +243,9 @@ static void collect (CauWriter *self);
 static void
 make_room (CauWriter *self)
 {
-  restart_wal (self, TRUE);
+  cau_room_restart_wal (self->room, TRUE);
   collect (self);
-  restart_wal (self, TRUE);
+  cau_room_restart_wal (self->room, TRUE);
 }
 
 static gboolean
@@ -407,9 +267,9 @@ run_batch (CauWriter *self, GQueue *batch)
   CauOp   *first = batch->head->data;
   gboolean committed;
 
-  if (is_damaged (self))
+  if (!cau_transactions_may_begin (self->transactions, &error))
     {
-      fail_batch (batch, self->damaged);
+      fail_batch (batch, error);
       finish (batch);
       return;
     }
@@ -434,11 +294,10 @@ run_batch (CauWriter *self, GQueue *batch)
 static void
 apply_max_size (CauWriter *self)
 {
-  gint             pages = g_atomic_int_exchange (&self->max_pages_set, -1);
-  g_autofree char *sql = g_strdup_printf ("PRAGMA max_page_count=%d", pages > 0 ? pages : G_MAXINT);
+  gint pages = g_atomic_int_exchange (&self->max_pages_set, -1);
 
   if (pages >= 0)
-    sqlite3_exec (cau_db_get_handle (self->db), sql, NULL, NULL, NULL);
+    cau_room_limit (self->room, pages);
 }
 
 static gboolean
@@ -462,7 +321,7 @@ collect (CauWriter *self)
   CauCollectOp op = { .op = { .kind = CAU_OP_COLLECT, .done = op_ignore } };
   GQueue       batch = G_QUEUE_INIT;
 
-  if (is_damaged (self) || !has_garbage (self))
+  if (!has_garbage (self))
     return;
   op.op.link.data = &op;
   g_queue_push_tail_link (&batch, &op.op.link);
@@ -471,34 +330,15 @@ collect (CauWriter *self)
 }
 
 static gboolean
-is_idle (CauWriter *self)
+is_idle (gpointer data)
 {
-  gboolean idle;
+  CauWriter *self = data;
+  gboolean   idle;
 
   g_mutex_lock (&self->lock);
   idle = self->queue.length == 0 && !self->stop;
   g_mutex_unlock (&self->lock);
   return idle;
-}
-
-/* Gives free pages back to the filesystem while nobody waits. Some are kept for the next saves. */
-static void
-shrink (CauWriter *self)
-{
-  while (self->may_shrink && !is_damaged (self) && is_idle (self))
-    {
-      gint64 unused = pragma_number (self, "PRAGMA freelist_count");
-
-      self->may_shrink = unused > VACUUM_MIN_PAGES && unused > pragma_number (self, "PRAGMA page_count") / 4
-                         && cau_db_exec (self->db, VACUUM_STEP, NULL);
-      self->has_shrunk = self->has_shrunk || self->may_shrink;
-    }
-  /* Only then the file gets smaller. */
-  if (self->has_shrunk && is_idle (self))
-    {
-      restart_wal (self, TRUE);
-      self->has_shrunk = FALSE;
-    }
 }
 
 static gpointer
@@ -516,11 +356,10 @@ writer_run (gpointer data)
         run_batch (self, &batch);
       if (duties.collect)
         collect (self);
-      if (duties.is_copied || self->wal_pages >= WAL_MAX_PAGES)
-        restart_wal (self, self->wal_pages >= WAL_MAX_PAGES);
-      self->may_shrink = TRUE;
-      shrink (self);
-      cau_checkpointer_note (self->checkpointer, self->wal_pages);
+      if (duties.is_copied || cau_room_is_wal_full (self->room))
+        cau_room_restart_wal (self->room, cau_room_is_wal_full (self->room));
+      cau_room_note_change (self->room);
+      cau_room_shrink (self->room, is_idle, self);
       end_turn (self);
     }
   return NULL;
@@ -572,9 +411,8 @@ run_here (CauWriter *self, GQueue *batch)
       apply_max_size (self);
       if (batch->length > 0)
         run_batch (self, batch);
-      self->may_shrink = TRUE;
-      cau_checkpointer_note (self->checkpointer, self->wal_pages);
-      is_due = is_due || self->wal_pages >= WAL_MAX_PAGES;
+      cau_room_note_change (self->room);
+      is_due = is_due || cau_room_is_wal_full (self->room);
     }
   while (keep_turn (self, batch, is_due));
   cau_thread_end_wait ();
@@ -598,9 +436,8 @@ note_copied (gpointer data)
 static void
 writer_clear (CauWriter *self)
 {
-  g_clear_pointer (&self->checkpointer, cau_checkpointer_free);
-  cau_db_close (self->db);
-  g_clear_error (&self->damaged);
+  g_clear_pointer (&self->room, cau_room_free);
+  cau_transactions_free (self->transactions);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   g_free (self);
@@ -610,22 +447,17 @@ CauWriter *
 cau_writer_new (CauSqlite *sqlite, CauDb *db, GError **error)
 {
   CauWriter *self = g_new0 (CauWriter, 1);
-  int        grow = CAU_DB_GROW_BYTES;
 
   self->sqlite = sqlite;
+  self->transactions = cau_transactions_new (sqlite->path, db);
   self->db = db;
   self->collect = TRUE;
-  self->durable = TRUE; /* as cau_db_open() leaves it */
   self->max_pages_set = -1;
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
   g_queue_init (&self->queue);
-  sqlite3_wal_hook (cau_db_get_handle (db), note_wal_size, self);
-  sqlite3_file_control (cau_db_get_handle (db), "main", SQLITE_FCNTL_CHUNK_SIZE, &grow);
-  sqlite3_file_control (cau_db_get_handle (db), "main", CAU_VFS_FCNTL_CHECK_PAGES, NULL);
-  keep_room (self);
-  self->checkpointer = cau_checkpointer_new (sqlite->path, note_copied, self, error);
-  if (self->checkpointer == NULL)
+  self->room = cau_room_new (sqlite->path, self->transactions, note_copied, self, error);
+  if (self->room == NULL)
     {
       writer_clear (self);
       return NULL;

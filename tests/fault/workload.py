@@ -18,7 +18,7 @@ from harness import PYTHON, read_file, wait_until, write_file
 CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "client.py")
 
 # What a store without reports may still take: some pages that are always used, and what is kept for the next saves
-# (docs/store-format.md; VACUUM_MIN_PAGES in store/sqlite-writer.c).
+# (docs/store-format.md; VACUUM_MIN_PAGES in store/sqlite-room.c).
 EMPTY_PAGES = 64
 KEPT_BYTES = 17 * 1024 * 1024
 
