@@ -176,18 +176,51 @@ copy_file (const char *from, const char *to, const char *suffix)
   damage_write_file (to_path, bytes);
 }
 
+/* The report "appended" once more, with the same bytes, while @other reads it: what is left without a name shares chunks with what
+ * came before and after it. Returns: (transfer full): who holds it. */
+static CauReader *
+leave_version (StoreFixture *f, CauStore *other)
+{
+  g_autoptr (GPtrArray) reports = varied_new_reports ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauUpload) upload = NULL;
+  CauGuid             guid = fixture_guid (guids[4]);
+  const VariedReport *report = varied_find (reports, &guid, "appended");
+  CauOrchestratorInfo info;
+  CauReader          *reader;
+
+  assert_done (cau_store_find_orchestrator (f->store, &guid, &info, &error), &error);
+  reader = fixture_get_report (other, info.id, "appended", STORED_CHUNK);
+  upload = fixture_begin (f->store, info.id, "appended", 0);
+  assert_done (cau_upload_write (upload, 0, g_bytes_get_data (report->bytes, NULL), STORED_CHUNK, &error), &error);
+  fixture_commit (upload);
+  return reader;
+}
+
+/* Brings the log into the file, as closing does not while another has it open. */
+static void
+assert_all_in_file (StoreFixture *f)
+{
+  assert_int_equal (damage_query (f, "PRAGMA wal_checkpoint(TRUNCATE)"), 0);
+  assert_int_equal (damage_query (f, "SELECT count(*) FROM versions WHERE orchestrator IS NULL"), 1);
+}
+
 void
 varied_make_subjects (StoreFixture *f)
 {
   g_autofree char *paths[VARIED_SUBJECTS];
   g_autoptr (GPtrArray) reports = varied_new_reports ();
+  g_autoptr (CauStore) other = fixture_open (f, CAU_STORE_OPEN_READ_ONLY);
+  g_autoptr (CauReader) reader = NULL;
 
   for (guint i = 0; i < VARIED_SUBJECTS; i++)
     paths[i] = varied_subject_path (f->dir, i);
   varied_save (f->store);
+  reader = leave_version (f, other);
   copy_file (f->path, paths[1], "");
   copy_file (f->path, paths[1], "-wal");
   fixture_close (f);
+  assert_all_in_file (f);
   copy_file (f->path, paths[0], "");
   fixture_reopen (f, 0);
   for (guint i = 0; i < reports->len; i += 7)

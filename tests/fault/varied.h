@@ -27,7 +27,8 @@ gboolean varied_was_removed (const char *name);
 /* The report @name of @guid in @reports; NULL: there is none. */
 const VariedReport *varied_find (GPtrArray *reports, const CauGuid *guid, const char *name);
 
-/* The store's files in three states: 0: all in the file; 1: nearly all in the log; 2: in the file, with changes in the log.
+/* The store's files in three states: 0: all in the file; 1: nearly all in the log; 2: in the file, with changes in the log. Each has a
+ * version without a name, too, as a reader leaves it who is killed.
  * Makes them of the empty store of @f, which is closed then. */
 #define VARIED_SUBJECTS 3
 void  varied_make_subjects (StoreFixture *f);
