@@ -22,6 +22,9 @@
 /* More than there are pages above one in a small store. */
 #define MAX_TRIES 6
 
+/* Unreadable reports that a round removes. */
+#define MAX_REMOVED 20
+
 #define BATCH 50
 
 /* A round that takes longer hangs. */
@@ -337,6 +340,26 @@ write_to (Round *self, CauStore *store)
   count (self, "changes that were saved", n);
 }
 
+/* What reads as damaged is what an administrator removes. It may fail; that no other report goes with it, find_worse() sees. */
+static void
+remove_unread (Round *self, CauStore *store)
+{
+  CauOrchestratorInfo info;
+  guint               n = 0, n_tried = 0;
+
+  for (guint i = self->round % 3; i < self->reports->len && n_tried < MAX_REMOVED; i++)
+    {
+      const VariedReport *report = self->reports->pdata[i];
+
+      if (self->read[i] == READ || !cau_store_find_orchestrator (store, &report->guid, &info, NULL))
+        continue;
+      n_tried++;
+      n += cau_store_remove_report (store, info.id, report->name, NULL) ? 1 : 0;
+    }
+  count (self, "unreadable reports removed", n);
+  count (self, "unreadable reports not removed", n_tried - n);
+}
+
 /* Marks, as 2, what was read before and is not any more. Returns: how many. */
 static guint
 find_worse (Round *self, CauStore *store)
@@ -383,6 +406,7 @@ check_writing (Round *self)
 
   if (store == NULL)
     return;
+  remove_unread (self, store);
   write_to (self, store);
   n_worse = find_worse (self, store);
   g_clear_pointer (&store, cau_store_unref);
