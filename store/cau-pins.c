@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cau-pins.h"
-#include "cau-files.h"
+#include "cau-access.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,9 +45,9 @@ cau_pins_open (const char *store, gboolean read_only, GError **error)
 
   if (!read_only)
     {
-      fd = cau_files_open_beside (store, path, O_RDWR, TRUE);
+      fd = cau_access_open_beside (store, path, O_RDWR, TRUE);
       if (fd >= 0)
-        collect_fd = cau_files_open_beside (store, path, O_RDWR, FALSE);
+        collect_fd = cau_access_open_beside (store, path, O_RDWR, FALSE);
       if (fd < 0 || collect_fd < 0)
         {
           int code = errno;
@@ -96,7 +96,7 @@ find_file_locked (CauPins *self)
 
   if (self->fd >= 0)
     return;
-  self->fd = cau_files_open_beside (self->store, self->path, O_RDONLY, TRUE);
+  self->fd = cau_access_open_beside (self->store, self->path, O_RDONLY, TRUE);
   if (self->fd < 0)
     return;
   g_hash_table_iter_init (&iter, self->table);

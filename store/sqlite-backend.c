@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite-backend.h"
-#include "cau-files.h"
+#include "cau-access.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,10 +18,10 @@ open_reader (CauSqlite *self, GError **error)
 {
   g_autoptr (CauDb) db = NULL;
 
-  if (!cau_files_check (self->files, error))
+  if (!cau_identity_check (self->identity, error))
     return NULL;
   db = cau_db_open (self->path, CAU_DB_READ_ONLY, error);
-  return db != NULL && cau_files_check (self->files, error) ? g_steal_pointer (&db) : NULL;
+  return db != NULL && cau_identity_check (self->identity, error) ? g_steal_pointer (&db) : NULL;
 }
 
 gboolean
@@ -120,7 +120,7 @@ sqlite_set_max_size (CauBackend *backend, guint64 max_size, G_GNUC_UNUSED GError
 static char *
 sqlite_describe_exposure (CauBackend *backend)
 {
-  return cau_files_describe_exposure (((CauSqlite *) backend)->path);
+  return cau_access_describe_exposure (((CauSqlite *) backend)->path);
 }
 
 static void
@@ -133,7 +133,7 @@ sqlite_close (CauBackend *backend)
   g_clear_pointer (&self->cache, cau_cache_free);
   g_clear_pointer (&self->writer, cau_writer_free);
   g_clear_pointer (&self->pins, cau_pins_free);
-  g_clear_pointer (&self->files, cau_files_free);
+  g_clear_pointer (&self->identity, cau_identity_free);
   g_mutex_clear (&self->pool_lock);
   g_free (self->path);
   g_free (self);
@@ -287,12 +287,12 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   gboolean         read_only = (flags & CAU_STORE_OPEN_READ_ONLY) != 0;
   CauDbMode mode = read_only ? CAU_DB_READ_ONLY : (flags & CAU_STORE_OPEN_CREATE) != 0 ? CAU_DB_CREATE : CAU_DB_WRITE;
   g_autoptr (CauDb) db = NULL;
-  CauSqlite *self;
-  CauFiles  *files;
-  CauPins   *pins;
+  CauSqlite   *self;
+  CauIdentity *identity;
+  CauPins     *pins;
 
   if (!check_path (path, flags, error) || (!read_only && !check_inodes (path, error))
-      || (mode == CAU_DB_CREATE && !cau_files_make (path, error)))
+      || (mode == CAU_DB_CREATE && !cau_access_make (path, error)))
     return NULL;
   db = cau_db_open (path, mode, error);
   if (db == NULL)
@@ -300,8 +300,8 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   pins = cau_pins_open (path, read_only, error);
   if (pins == NULL)
     return NULL;
-  files = cau_files_new (path, db, read_only, error);
-  if (files == NULL)
+  identity = cau_identity_new (path, db, read_only, error);
+  if (identity == NULL)
     {
       cau_pins_free (pins);
       return NULL;
@@ -312,7 +312,7 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
   self->base.read_only = read_only;
   self->path = g_strdup (path);
   self->pins = pins;
-  self->files = files;
+  self->identity = identity;
   self->pool = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_db_close);
   g_mutex_init (&self->pool_lock);
   /* A connection of the pool can go any time. */
@@ -321,7 +321,7 @@ cau_sqlite_open (const char *given, CauStoreOpenFlags flags, GError **error)
     g_ptr_array_add (self->pool, g_steal_pointer (&db));
   else
     self->writer = cau_writer_new (self, g_steal_pointer (&db), error);
-  if (!read_only && (self->writer == NULL || !cau_files_check (files, error)))
+  if (!read_only && (self->writer == NULL || !cau_identity_check (identity, error)))
     {
       sqlite_close (&self->base);
       return NULL;

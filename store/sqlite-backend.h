@@ -9,7 +9,7 @@
 #include "cau-pins.h"
 #include "sqlite-cache.h"
 #include "sqlite-db.h"
-#include "sqlite-files.h"
+#include "sqlite-identity.h"
 
 G_BEGIN_DECLS
 
@@ -17,15 +17,15 @@ typedef struct _CauWriter CauWriter;
 
 typedef struct
 {
-  CauBackend base;
-  char      *path;
-  CauPins   *pins;
-  CauFiles  *files;
-  CauCache  *cache;
-  CauWriter *writer;    /* NULL when opened for reading only */
-  guint64    max_size;  /* bytes, 0: no limit; set before threads use the store */
-  GMutex     pool_lock; /* guards pool */
-  GPtrArray *pool;      /* (element-type CauDb): idle read connections, the last used at the end */
+  CauBackend   base;
+  char        *path;
+  CauPins     *pins;
+  CauIdentity *identity;
+  CauCache    *cache;
+  CauWriter   *writer;    /* NULL when opened for reading only */
+  guint64      max_size;  /* bytes, 0: no limit; set before threads use the store */
+  GMutex       pool_lock; /* guards pool */
+  GPtrArray   *pool;      /* (element-type CauDb): idle read connections, the last used at the end */
 } CauSqlite;
 
 /* Touched by who has the turn to write only, but for version: read by others once an operation that staged is done. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cau-check.h"
 #include "cau-codec.h"
-#include "cau-files.h"
+#include "cau-access.h"
 #include "sqlite-chunks.h"
 #include "sqlite-rows.h"
 #include "sqlite-salvage.h"
@@ -500,7 +500,7 @@ static gboolean
 make_store (Recovery *self, const char *old, const char *path, GError **error)
 {
   g_autofree char *temporary = g_strdup_printf ("%s.recovering-%08x", path, g_random_int ());
-  int              fd = cau_files_open_beside (old, temporary, O_RDWR, TRUE);
+  int              fd = cau_access_open_beside (old, temporary, O_RDWR, TRUE);
   gboolean         ok;
 
   if (fd < 0)

@@ -144,14 +144,14 @@ run_transaction (CauWriter *self, GQueue *batch, GError **error)
 {
   GList *l;
 
-  if (!cau_files_check (self->sqlite->files, error)
+  if (!cau_identity_check (self->sqlite->identity, error)
       || !cau_transactions_begin (self->transactions, batch_is_durable (batch), error))
     return FALSE;
   for (l = batch->head; l != NULL; l = l->next)
     if (!apply_one (self, l->data, batch->length == 1))
       break;
   if (l == NULL && cau_room_reserve (self->room, error) && cau_transactions_commit (self->transactions, error))
-    return cau_files_check (self->sqlite->files, error);
+    return cau_identity_check (self->sqlite->identity, error);
 
   if (l != NULL)
     {

@@ -9,14 +9,14 @@
 
 G_BEGIN_DECLS
 
-typedef struct _CauFiles CauFiles; /* opaque; immutable, so any thread may use it */
+typedef struct _CauIdentity CauIdentity; /* opaque; immutable, so any thread may use it */
 
 /* The files of the store @path, which @db, the first connection to it, and the pins have open. @read_only: the database alone,
  * because another process may take the others away. */
-CauFiles *cau_files_new (const char *path, CauDb *db, gboolean read_only, GError **error);
-void      cau_files_free (CauFiles *self);
+CauIdentity *cau_identity_new (const char *path, CauDb *db, gboolean read_only, GError **error);
+void         cau_identity_free (CauIdentity *self);
 
 /* Errors: IO when one of them was removed or replaced. */
-gboolean cau_files_check (CauFiles *self, GError **error);
+gboolean cau_identity_check (CauIdentity *self, GError **error);
 
 G_END_DECLS

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cau-files.h"
+#include "cau-access.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@ make_file (const char *path)
 }
 
 gboolean
-cau_files_make (const char *path, GError **error)
+cau_access_make (const char *path, GError **error)
 {
   struct stat st;
 
@@ -80,7 +80,7 @@ close_to_others (int fd, const struct stat *st, const char *store)
 }
 
 int
-cau_files_open_beside (const char *store, const char *path, int access, gboolean make)
+cau_access_open_beside (const char *store, const char *path, int access, gboolean make)
 {
   /* O_NONBLOCK: opening a pipe would wait. */
   int         fd = open (path, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -105,7 +105,7 @@ cau_files_open_beside (const char *store, const char *path, int access, gboolean
 }
 
 char *
-cau_files_describe_exposure (const char *path)
+cau_access_describe_exposure (const char *path)
 {
   g_autofree char *folder = g_path_get_dirname (path);
   struct stat      st;

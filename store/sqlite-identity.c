@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sqlite-files.h"
+#include "sqlite-identity.h"
 
 #include <sys/stat.h>
 
@@ -12,7 +12,7 @@ typedef struct
   ino_t inode;
 } StoreFile;
 
-struct _CauFiles
+struct _CauIdentity
 {
   StoreFile files[G_N_ELEMENTS (suffixes)];
   guint     n_files;
@@ -29,13 +29,13 @@ fail (const char *path, GError **error)
   return FALSE;
 }
 
-CauFiles *
-cau_files_new (const char *path, CauDb *db, gboolean read_only, GError **error)
+CauIdentity *
+cau_identity_new (const char *path, CauDb *db, gboolean read_only, GError **error)
 {
-  CauFiles *self;
-  int       has_moved = 0;
+  CauIdentity *self;
+  int          has_moved = 0;
 
-  self = g_new0 (CauFiles, 1);
+  self = g_new0 (CauIdentity, 1);
   for (guint i = 0; i < (read_only ? 1 : G_N_ELEMENTS (suffixes)); i++)
     {
       StoreFile  *file = &self->files[self->n_files];
@@ -57,13 +57,13 @@ cau_files_new (const char *path, CauDb *db, gboolean read_only, GError **error)
       && has_moved != 0)
     {
       fail (path, error);
-      g_clear_pointer (&self, cau_files_free);
+      g_clear_pointer (&self, cau_identity_free);
     }
   return self;
 }
 
 void
-cau_files_free (CauFiles *self)
+cau_identity_free (CauIdentity *self)
 {
   for (guint i = 0; i < self->n_files; i++)
     g_free (self->files[i].path);
@@ -71,7 +71,7 @@ cau_files_free (CauFiles *self)
 }
 
 gboolean
-cau_files_check (CauFiles *self, GError **error)
+cau_identity_check (CauIdentity *self, GError **error)
 {
   for (guint i = 0; i < self->n_files; i++)
     {
