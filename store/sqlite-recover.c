@@ -297,6 +297,8 @@ copy_version (Recovery *self, const CauReportInfo *info, Outcome *outcome, GErro
     {
       CauReportInfo row = *info;
 
+      /* What lies before damage in the log and what lies beyond it may be one report under two names. Changes go by this number. */
+      row.report = info->version;
       row.stored_size = outcome->stored_size;
       if (!cau_row_insert_version (self->to, &row, error)
           || !cau_db_run (self->to, error, "UPDATE orchestrators SET n_reports = n_reports + 1 WHERE id = ?1", "i",
@@ -306,6 +308,20 @@ copy_version (Recovery *self, const CauReportInfo *info, Outcome *outcome, GErro
   else if (!cau_db_run (self->to, error, "ROLLBACK TO report", ""))
     return FALSE;
   return cau_db_run (self->to, error, "RELEASE report", "");
+}
+
+static void
+tell_of_saved (Recovery *self, const CauReportInfo *info)
+{
+  CauFinding finding = finding_of (self, info);
+
+  tell (self, &finding);
+  if (!cau_salvage_is_outdated (self->salvage, info))
+    return;
+  finding.kind = CAU_FINDING_NOTE;
+  finding.problem =
+    "saved as it was before damage in the log; it may have been replaced, renamed or removed after that";
+  tell (self, &finding);
 }
 
 static void
@@ -379,11 +395,7 @@ recover_report (Recovery *self, GPtrArray *claims, GError **error)
         saved = info;
     }
   if (saved == newest)
-    {
-      CauFinding finding = finding_of (self, newest);
-
-      tell (self, &finding);
-    }
+    tell_of_saved (self, newest);
   else
     tell_of_damage (self, newest, &first, saved);
   return self->committed < COMMIT_BYTES || (commit (self, error) && cau_db_exec (self->to, "BEGIN", error));

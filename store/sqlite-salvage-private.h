@@ -29,6 +29,7 @@ struct _CauSalvage
   CauImage   *image;
   gboolean    beyond; /* while the image is scanned */
   GHashTable *by_id;  /* version -> CauReportInfo */
+  GHashTable *latest; /* the versions that are there beyond damage in the log; NULL: there is nothing */
   GArray     *chunks;
   GArray     *inherited;
   GPtrArray  *names; /* (element-type CauReportInfo): what indexes and damaged records say */

@@ -84,6 +84,8 @@ take_version (CauSalvage *self, const CauRecord *record)
       return;
     }
   self->last_version = MAX (self->last_version, info->version);
+  if (self->beyond)
+    g_hash_table_add (self->latest, g_memdup2 (&info->version, sizeof info->version));
   known = g_hash_table_lookup (self->by_id, &info->version);
   if (known == NULL || known->attributes.ctime < info->attributes.ctime)
     g_hash_table_replace (self->by_id, &info->version, info);
@@ -327,6 +329,7 @@ cau_salvage_new (CauImage *image)
   if (cau_image_has_beyond (image))
     {
       self->beyond = TRUE;
+      self->latest = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
       cau_image_look_beyond (image, TRUE);
       cau_scan_run (image, take_record, self);
     }
@@ -345,6 +348,7 @@ cau_salvage_free (CauSalvage *self)
   g_ptr_array_unref (self->names);
   g_array_unref (self->inherited);
   g_array_unref (self->chunks);
+  g_clear_pointer (&self->latest, g_hash_table_unref);
   g_hash_table_unref (self->by_id);
   cau_image_free (self->image);
   g_free (self);
@@ -366,6 +370,12 @@ GPtrArray *
 cau_salvage_get_lost (CauSalvage *self)
 {
   return self->lost;
+}
+
+gboolean
+cau_salvage_is_outdated (CauSalvage *self, const CauReportInfo *info)
+{
+  return self->latest != NULL && !g_hash_table_contains (self->latest, &info->version);
 }
 
 guint64

@@ -31,6 +31,10 @@ GArray *cau_salvage_get_orchestrators (CauSalvage *self);
 /* (element-type GPtrArray of CauReportInfo): for each name the versions that claim it, the newest first. Borrowed. */
 GPtrArray *cau_salvage_get_reports (CauSalvage *self);
 
+/* Whether @info, one of those, is known from before damage in the log only, though the log goes on beyond it: it may have been
+ * replaced, renamed or removed there. */
+gboolean cau_salvage_is_outdated (CauSalvage *self, const CauReportInfo *info);
+
 /* (element-type CauReportInfo): names without any version; orchestrator, name and version are set. Borrowed. */
 GPtrArray *cau_salvage_get_lost (CauSalvage *self);
 
