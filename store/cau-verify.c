@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cau-check.h"
+#include "cau-check-private.h"
 #include "cau-codec.h"
 #include "cau-store-private.h"
 
@@ -23,29 +23,15 @@ typedef struct
 /* ---- telling ---- */
 
 static void
-tell (Verification *self, const CauFinding *finding)
-{
-  if (finding->kind == CAU_FINDING_GOOD)
-    {
-      self->summary->n_good++;
-      self->summary->bytes += finding->size;
-    }
-  else if (finding->kind == CAU_FINDING_DAMAGED)
-    self->summary->n_damaged++;
-  else if (finding->kind == CAU_FINDING_STORE)
-    self->summary->n_store++;
-  self->funcs->found (finding, self->funcs->user_data);
-}
-
-static void
 tell_problem (CauFindingKind kind, const CauGuid *guid, const char *problem, gpointer data)
 {
-  CauFinding finding = { .kind = kind, .problem = problem };
+  Verification *self = data;
+  CauFinding    finding = { .kind = kind, .problem = problem };
 
   finding.has_guid = guid != NULL;
   if (guid != NULL)
     finding.guid = *guid;
-  tell (data, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
 }
 
 static CauFinding
@@ -59,13 +45,6 @@ finding_of (Verification *self, const char *name, const char *problem)
   if (self->guid != NULL)
     finding.guid = *self->guid;
   return finding;
-}
-
-static gboolean
-is_damage (const GError *error)
-{
-  return g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT)
-         || g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_IO);
 }
 
 /* ---- the bytes of a report ---- */
@@ -103,15 +82,9 @@ use_chunk (const CauStoredChunk *chunk, gpointer user_data, GError **error)
 static void
 note_bad (Reading *self, guint64 offset, const GError *error)
 {
-  CauRange  range = { offset, self->length };
-  CauRange *last = self->bad->len > 0 ? &g_array_index (self->bad, CauRange, self->bad->len - 1) : NULL;
-
   if (self->problem == NULL)
     self->problem = g_strdup (error->message);
-  if (last != NULL && last->offset + last->length == offset)
-    last->length += self->length;
-  else
-    g_array_append_val (self->bad, range);
+  cau_ranges_add (self->bad, offset, self->length);
 }
 
 static void
@@ -167,7 +140,7 @@ read_chunks (Reading *self, EVP_MD_CTX *hash, GError **error)
       self->length = (gsize) MIN (info->size - offset, CAU_STORED_CHUNK_SIZE);
       if (read_chunk (self, number, &local))
         EVP_DigestUpdate (hash, v->raw, self->length);
-      else if (is_damage (local) || g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+      else if (cau_error_is_damage (local) || g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
         note_bad (self, offset, local);
       else
         {
@@ -222,7 +195,7 @@ verify_reader (Verification *self, CauReader *reader, GError **error)
   finding.n_chunks = info->n_chunks;
   finding.ranges = (const CauRange *) (gpointer) reading.bad->data;
   finding.n_ranges = reading.bad->len;
-  tell (self, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
   return TRUE;
 }
 
@@ -236,7 +209,7 @@ is_still_there (Verification *self, const CauReportInfo *info)
   g_autoptr (GError) local = NULL;
 
   if (!self->store->backend->klass->get_version (self->store->backend, info->version, &now, &local))
-    return is_damage (local);
+    return cau_error_is_damage (local);
   return now.orchestrator == info->orchestrator && g_strcmp0 (now.name, info->name) == 0;
 }
 
@@ -246,7 +219,7 @@ tell_unreadable (Verification *self, const CauReportInfo *info, const char *prob
   CauFinding finding = finding_of (self, info->name, problem);
 
   finding.version = info->version;
-  tell (self, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
 }
 
 /* Twice, as read_chunk() does. */
@@ -277,7 +250,7 @@ verify_name (const CauReportInfo *info, gpointer data, GError **error)
   note_seen (self, reader != NULL ? cau_reader_get_info (reader)->version : info->version, info->name);
   if (reader != NULL)
     return verify_reader (self, reader, error);
-  if (is_damage (local))
+  if (cau_error_is_damage (local))
     tell_unreadable (self, info, local->message);
   else if (!g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND)
            && !g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_STALE))
@@ -304,7 +277,7 @@ find_barrier (Verification *self, const CauOrchestratorInfo *info, gboolean *gon
   if (cau_store_find_orchestrator (self->store, &info->guid, &now, NULL)
       || cau_store_find_orchestrator (self->store, &info->guid, &now, &local))
     return now.id == info->id ? NULL : g_strdup ("another orchestrator has its GUID");
-  if (is_damage (local))
+  if (cau_error_is_damage (local))
     return g_strdup_printf ("its orchestrator cannot be read: %s", local->message);
   *gone = !cau_store_get_orchestrator (self->store, info->id, &now, &by_id)
           && g_error_matches (by_id, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND);
@@ -380,15 +353,15 @@ verify_unseen_name (Verification *self, const CauReportInfo *info, GError **erro
         tell_unreadable (self, info, "its name leads to another version");
       return TRUE;
     }
-  if (!is_damage (local) && !g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+  if (!cau_error_is_damage (local) && !g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
     {
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
   if (is_still_there (self, info))
     tell_unreadable (self, info,
-                     is_damage (local) ? local->message
-                                       : "the index of names is damaged: it does not lead to this report");
+                     cau_error_is_damage (local) ? local->message
+                                                 : "the index of names is damaged: it does not lead to this report");
   return TRUE;
 }
 
@@ -461,7 +434,7 @@ verify_names (Verification *self, guint64 id, const char *const *names, GError *
       g_autoptr (GError) local = NULL;
       g_auto (CauReportInfo) known = CAU_REPORT_INFO_INIT;
 
-      if (!cau_store_find_report (self->store, id, *names, &known, &local) && !is_damage (local))
+      if (!cau_store_find_report (self->store, id, *names, &known, &local) && !cau_error_is_damage (local))
         {
           g_propagate_prefixed_error (error, g_steal_pointer (&local), "%s: ", *names);
           return FALSE;

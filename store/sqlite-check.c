@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a store's tables and indexes say, read on past damage. A row that cannot be reached one way may be reached another. */
+#include "cau-check-private.h"
 #include "sqlite-backend.h"
 #include "sqlite-rows.h"
 
@@ -14,18 +15,11 @@
 /* Lines of SQLite's own check. */
 #define LINES_MAX 100
 
-static gboolean
-is_damage (const GError *error)
-{
-  return g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT)
-         || g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_IO);
-}
-
 /* TRUE when @local is no error, or tells of damage, which is cleared. */
 static gboolean
 tolerate_damage (GError **local, GError **error)
 {
-  if (*local == NULL || is_damage (*local))
+  if (*local == NULL || cau_error_is_damage (*local))
     {
       g_clear_error (local);
       return TRUE;
@@ -325,7 +319,7 @@ each_row (CauDb *db, const char *sql, const char *what, void (*use) (CauStmt *st
 
   while (stmt != NULL && cau_stmt_step (stmt, &done, &local) && !done)
     use (stmt, data);
-  if (local != NULL && is_damage (local))
+  if (local != NULL && cau_error_is_damage (local))
     tell (teller, CAU_FINDING_STORE, NULL, g_strdup_printf ("%s: %s", what, local->message));
   return tolerate_damage (&local, error);
 }

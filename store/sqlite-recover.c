@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cau-check.h"
+#include "cau-check-private.h"
 #include "cau-codec.h"
 #include "cau-access.h"
 #include "sqlite-chunks.h"
@@ -30,26 +30,11 @@ typedef struct
 /* ---- telling ---- */
 
 static void
-tell (Recovery *self, const CauFinding *finding)
-{
-  if (finding->kind == CAU_FINDING_GOOD)
-    {
-      self->summary->n_good++;
-      self->summary->bytes += finding->size;
-    }
-  else if (finding->kind == CAU_FINDING_DAMAGED)
-    self->summary->n_damaged++;
-  else if (finding->kind == CAU_FINDING_STORE)
-    self->summary->n_store++;
-  self->funcs->found (finding, self->funcs->user_data);
-}
-
-static void
 tell_of_orchestrator (Recovery *self, const CauGuid *guid, const char *problem)
 {
   const CauFinding finding = { .kind = CAU_FINDING_STORE, .has_guid = TRUE, .guid = *guid, .problem = problem };
 
-  tell (self, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
 }
 
 static void
@@ -57,20 +42,28 @@ tell_of_store (Recovery *self, CauFindingKind kind, const char *problem)
 {
   const CauFinding finding = { .kind = kind, .problem = problem };
 
-  tell (self, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
 }
 
 static CauFinding
-finding_of (Recovery *self, const CauReportInfo *info)
+finding_of_name (Recovery *self, CauFindingKind kind, guint64 orchestrator, const char *name, guint64 version)
 {
-  const CauGuid *guid = g_hash_table_lookup (self->guids, &info->orchestrator);
-  CauFinding     finding = { .kind = CAU_FINDING_GOOD, .name = info->name, .version = info->version };
+  const CauGuid *guid = g_hash_table_lookup (self->guids, &orchestrator);
+  CauFinding     finding = { .kind = kind, .name = name, .version = version };
 
-  finding.size = info->size;
-  finding.n_chunks = info->n_chunks;
   finding.has_guid = guid != NULL;
   if (guid != NULL)
     finding.guid = *guid;
+  return finding;
+}
+
+static CauFinding
+finding_of (Recovery *self, CauFindingKind kind, const CauReportInfo *info)
+{
+  CauFinding finding = finding_of_name (self, kind, info->orchestrator, info->name, info->version);
+
+  finding.size = info->size;
+  finding.n_chunks = info->n_chunks;
   return finding;
 }
 
@@ -186,18 +179,6 @@ put_orchestrators (Recovery *self, GError **error)
 
 /* ---- reports ---- */
 
-static void
-add_range (GArray *ranges, guint64 offset, guint64 length)
-{
-  CauRange  range = { offset, length };
-  CauRange *last = ranges->len > 0 ? &g_array_index (ranges, CauRange, ranges->len - 1) : NULL;
-
-  if (last != NULL && last->offset + last->length == offset)
-    last->length += length;
-  else
-    g_array_append_val (ranges, range);
-}
-
 static gsize
 chunk_length (const CauReportInfo *info, guint64 number)
 {
@@ -261,13 +242,13 @@ copy_chunks (Recovery *self, const CauReportInfo *info, EVP_MD_CTX *hash, Outcom
 
       show_progress (self, length);
       if (state != CAU_CHUNK_GOOD)
-        add_range (outcome->bad, number * CAU_STORED_CHUNK_SIZE, length);
+        cau_ranges_add (outcome->bad, number * CAU_STORED_CHUNK_SIZE, length);
       outcome->is_lost |= state == CAU_CHUNK_LOST;
       outcome->n_in_a_row = state == CAU_CHUNK_LOST ? outcome->n_in_a_row + 1 : 0;
       if (outcome->n_in_a_row >= CAU_CHECK_BAD_CHUNKS_MAX && number + 1 < info->n_chunks)
         {
-          add_range (outcome->bad, (number + 1) * CAU_STORED_CHUNK_SIZE,
-                     info->size - (number + 1) * CAU_STORED_CHUNK_SIZE);
+          cau_ranges_add (outcome->bad, (number + 1) * CAU_STORED_CHUNK_SIZE,
+                          info->size - (number + 1) * CAU_STORED_CHUNK_SIZE);
           break;
         }
       if (outcome->is_lost)
@@ -313,15 +294,15 @@ copy_version (Recovery *self, const CauReportInfo *info, Outcome *outcome, GErro
 static void
 tell_of_saved (Recovery *self, const CauReportInfo *info)
 {
-  CauFinding finding = finding_of (self, info);
+  CauFinding finding = finding_of (self, CAU_FINDING_GOOD, info);
 
-  tell (self, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
   if (!cau_salvage_is_outdated (self->salvage, info))
     return;
   finding.kind = CAU_FINDING_NOTE;
   finding.problem =
     "saved as it was before damage in the log; it may have been replaced, renamed or removed after that";
-  tell (self, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
 }
 
 static void
@@ -346,7 +327,7 @@ show_pieces (Recovery *self, const CauReportInfo *info, const CauFinding *findin
 static void
 tell_of_damage (Recovery *self, const CauReportInfo *info, const Outcome *outcome, const CauReportInfo *older)
 {
-  CauFinding       finding = finding_of (self, info);
+  CauFinding       finding = finding_of (self, CAU_FINDING_DAMAGED, info);
   g_autofree char *problem = NULL;
   const char      *what =
     outcome->bad->len > 0 ? "chunks of it are damaged or missing" : "its SHA-256 is not that of its content";
@@ -354,11 +335,10 @@ tell_of_damage (Recovery *self, const CauReportInfo *info, const Outcome *outcom
   if (older != NULL)
     problem =
       g_strdup_printf ("%s; its older version %" G_GUINT64_FORMAT " was saved in its place", what, older->version);
-  finding.kind = CAU_FINDING_DAMAGED;
   finding.problem = problem != NULL ? problem : what;
   finding.ranges = (const CauRange *) (gpointer) outcome->bad->data;
   finding.n_ranges = outcome->bad->len;
-  tell (self, &finding);
+  cau_check_tell (self->funcs, self->summary, &finding);
   show_pieces (self, info, &finding);
 }
 
@@ -427,11 +407,11 @@ tell_of_the_rest (Recovery *self)
 
   for (guint i = 0; i < lost->len; i++)
     {
-      CauFinding finding = finding_of (self, g_ptr_array_index (lost, i));
+      const CauSalvagedName *name = g_ptr_array_index (lost, i);
+      CauFinding finding = finding_of_name (self, CAU_FINDING_DAMAGED, name->orchestrator, name->name, name->version);
 
-      finding.kind = CAU_FINDING_DAMAGED;
       finding.problem = "its record is damaged or missing";
-      tell (self, &finding);
+      cau_check_tell (self->funcs, self->summary, &finding);
     }
   if (n_nameless > 0)
     {

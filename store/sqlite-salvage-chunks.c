@@ -6,19 +6,13 @@
 /* Rows that are tried in place of one that is lost. */
 #define TRIES_MAX 64
 
-static gint
-order_of (guint64 a, guint64 b)
-{
-  return a < b ? -1 : a > b;
-}
-
 gint
 cau_inherited_compare (gconstpointer a, gconstpointer b)
 {
   const InheritedRow *x = a, *y = b;
-  gint                order = order_of (x->version, y->version);
+  gint                order = cau_compare_u64 (x->version, y->version);
 
-  return order != 0 ? order : order_of (x->number, y->number);
+  return order != 0 ? order : cau_compare_u64 (x->number, y->number);
 }
 
 /* One search for a chunk. */

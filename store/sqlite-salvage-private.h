@@ -32,15 +32,21 @@ struct _CauSalvage
   GHashTable *latest; /* the versions that are there beyond damage in the log; NULL: there is nothing */
   GArray     *chunks;
   GArray     *inherited;
-  GPtrArray  *names; /* (element-type CauReportInfo): what indexes and damaged records say */
+  GPtrArray  *names; /* (element-type CauSalvagedName): what indexes and damaged records say */
   GHashTable *orchestrators_by_id;
   GArray     *orchestrators;
   GHashTable *guids; /* id -> CauGuid, from the index */
   GPtrArray  *reports;
-  GPtrArray  *lost;
+  GPtrArray  *lost; /* those of them that were not found otherwise */
   guint64     last_version;
   gboolean    has_format_1;
 };
+
+static inline gint
+cau_compare_u64 (guint64 a, guint64 b)
+{
+  return a < b ? -1 : a > b;
+}
 
 /* Orders InheritedRow by version and number. */
 gint cau_inherited_compare (gconstpointer a, gconstpointer b);

@@ -12,6 +12,15 @@ info_free (gpointer data)
   g_free (data);
 }
 
+static void
+name_free (gpointer data)
+{
+  CauSalvagedName *name = data;
+
+  g_free (name->name);
+  g_free (name);
+}
+
 /* ---- rows that are found ---- */
 
 static char *
@@ -28,23 +37,16 @@ field_u64 (const CauField *field)
   return (guint64) field->integer;
 }
 
-/* @name: (transfer full). @sure: an index has it, and not a record that is damaged, be it there. */
+/* @name: (transfer full). */
 static void
 note_name (CauSalvage *self, guint64 orchestrator, char *name, guint64 version, gboolean sure)
 {
-  CauReportInfo *info;
+  const CauSalvagedName found = { orchestrator, version, name, sure };
 
   if (name == NULL || orchestrator == 0 || !cau_report_name_validate (name, NULL))
-    {
-      g_free (name);
-      return;
-    }
-  info = g_new0 (CauReportInfo, 1);
-  info->orchestrator = orchestrator;
-  info->name = name;
-  info->version = version;
-  info->damaged = !sure;
-  g_ptr_array_add (self->names, info);
+    g_free (name);
+  else
+    g_ptr_array_add (self->names, g_memdup2 (&found, sizeof found));
 }
 
 static void
@@ -187,28 +189,23 @@ take_record (const CauRecord *record, gpointer salvage)
 /* ---- putting it together ---- */
 
 static gint
-compare_u64 (guint64 a, guint64 b)
-{
-  return a < b ? -1 : a > b;
-}
-
-static gint
 compare_chunks (gconstpointer a, gconstpointer b)
 {
-  return compare_u64 (((const ChunkRow *) a)->id, ((const ChunkRow *) b)->id);
+  return cau_compare_u64 (((const ChunkRow *) a)->id, ((const ChunkRow *) b)->id);
 }
 
 static gint
 compare_orchestrators (gconstpointer a, gconstpointer b)
 {
-  return compare_u64 (((const CauSalvagedOrchestrator *) a)->info.id, ((const CauSalvagedOrchestrator *) b)->info.id);
+  return cau_compare_u64 (((const CauSalvagedOrchestrator *) a)->info.id,
+                          ((const CauSalvagedOrchestrator *) b)->info.id);
 }
 
 /* The newest first. */
 static gint
 compare_claims (gconstpointer a, gconstpointer b)
 {
-  return compare_u64 ((*(const CauReportInfo *const *) b)->version, (*(const CauReportInfo *const *) a)->version);
+  return cau_compare_u64 ((*(const CauReportInfo *const *) b)->version, (*(const CauReportInfo *const *) a)->version);
 }
 
 static gint
@@ -218,9 +215,9 @@ compare_reports (gconstpointer a, gconstpointer b)
 }
 
 static char *
-name_key (const CauReportInfo *info)
+name_key (guint64 orchestrator, const char *name)
 {
-  return g_strdup_printf ("%" G_GUINT64_FORMAT "/%s", info->orchestrator, info->name);
+  return g_strdup_printf ("%" G_GUINT64_FORMAT "/%s", orchestrator, name);
 }
 
 static void
@@ -247,7 +244,7 @@ group_versions (CauSalvage *self, GHashTable *groups)
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       CauReportInfo   *info = value;
-      g_autofree char *key = info->name != NULL ? name_key (info) : NULL;
+      g_autofree char *key = info->name != NULL ? name_key (info->orchestrator, info->name) : NULL;
       GPtrArray       *claims = key != NULL ? g_hash_table_lookup (groups, key) : NULL;
 
       if (key == NULL || !cau_report_name_validate (info->name, NULL))
@@ -268,20 +265,20 @@ group_versions (CauSalvage *self, GHashTable *groups)
 
 /* A name whose version was found, be it under another name, is no loss. */
 static void
-find_lost (CauSalvage *self, GHashTable *groups, GHashTable *versions, gboolean damaged)
+find_lost (CauSalvage *self, GHashTable *groups, GHashTable *versions, gboolean sure)
 {
   for (guint i = 0; i < self->names->len; i++)
     {
-      CauReportInfo       *info = g_ptr_array_index (self->names, i);
-      const CauReportInfo *known = g_hash_table_lookup (self->by_id, &info->version);
-      g_autofree char     *key = name_key (info);
+      CauSalvagedName     *name = g_ptr_array_index (self->names, i);
+      const CauReportInfo *known = g_hash_table_lookup (self->by_id, &name->version);
+      g_autofree char     *key = name_key (name->orchestrator, name->name);
 
-      if (info->damaged != damaged || g_hash_table_contains (groups, key) || (known != NULL && known->name != NULL)
-          || (damaged && g_hash_table_contains (versions, &info->version)))
+      if (name->sure != sure || g_hash_table_contains (groups, key) || (known != NULL && known->name != NULL)
+          || (!sure && g_hash_table_contains (versions, &name->version)))
         continue;
       g_hash_table_insert (groups, g_steal_pointer (&key), NULL);
-      g_hash_table_add (versions, &info->version);
-      g_ptr_array_add (self->lost, info);
+      g_hash_table_add (versions, &name->version);
+      g_ptr_array_add (self->lost, name);
     }
 }
 
@@ -302,8 +299,8 @@ put_together (CauSalvage *self)
   while (g_hash_table_iter_next (&iter, &id, NULL))
     ensure_orchestrator (self, *(const guint64 *) id);
   group_versions (self, groups);
-  find_lost (self, groups, lost_versions, FALSE);
   find_lost (self, groups, lost_versions, TRUE);
+  find_lost (self, groups, lost_versions, FALSE);
   g_hash_table_iter_init (&iter, self->orchestrators_by_id);
   while (g_hash_table_iter_next (&iter, NULL, &found))
     g_array_append_vals (self->orchestrators, found, 1);
@@ -319,7 +316,7 @@ cau_salvage_new (CauImage *image)
   self->by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, info_free);
   self->chunks = g_array_new (FALSE, FALSE, sizeof (ChunkRow));
   self->inherited = g_array_new (FALSE, FALSE, sizeof (InheritedRow));
-  self->names = g_ptr_array_new_with_free_func (info_free);
+  self->names = g_ptr_array_new_with_free_func (name_free);
   self->orchestrators_by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
   self->orchestrators = g_array_new (FALSE, FALSE, sizeof (CauSalvagedOrchestrator));
   self->guids = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);

@@ -17,6 +17,15 @@ typedef struct
   gboolean            has_attributes; /* its record was found */
 } CauSalvagedOrchestrator;
 
+/* What is known of a version whose record is not. */
+typedef struct
+{
+  guint64  orchestrator;
+  guint64  version;
+  char    *name;
+  gboolean sure; /* an index has it, and not a record that is damaged, be it there */
+} CauSalvagedName;
+
 /* Scans the pages of @image (transfer full). */
 CauSalvage *cau_salvage_new (CauImage *image);
 void        cau_salvage_free (CauSalvage *self);
@@ -35,7 +44,7 @@ GPtrArray *cau_salvage_get_reports (CauSalvage *self);
  * replaced, renamed or removed there. */
 gboolean cau_salvage_is_outdated (CauSalvage *self, const CauReportInfo *info);
 
-/* (element-type CauReportInfo): names without any version; orchestrator, name and version are set. Borrowed. */
+/* (element-type CauSalvagedName): names without any version. Borrowed. */
 GPtrArray *cau_salvage_get_lost (CauSalvage *self);
 
 /* The highest id that a version had, as far as can be seen; and versions that have chunks and nothing else. */
