@@ -180,7 +180,8 @@ typedef struct
                           GError **error);
 
   /* For cau_store_verify(); each goes on where damage was met, and fails for other reasons only.
-   * Orchestrators that any table or index has: (element-type CauOrchestratorInfo), with id and guid. */
+   * Orchestrators that any table or index has, each once, by id: (element-type CauOrchestratorInfo), with id and guid. Where
+   * these differ about the GUID it is the one that a checksum confirms, if there is one. */
   GArray *(*scan_orchestrators) (CauBackend *self, GError **error);
   /* Names, with orchestrator, name and version, that the index of the orchestrator @id has. */
   gboolean (*scan_names) (CauBackend *self, guint64 id, CauRecordedFunc use, gpointer user_data, GError **error);

@@ -16,4 +16,10 @@ void cau_check_tell (const CauCheckFuncs *funcs, CauCheckSummary *summary, const
 /* Adds bytes to @ranges (element-type CauRange), from the first to the last. */
 void cau_ranges_add (GArray *ranges, guint64 offset, guint64 length);
 
+static inline gint
+cau_compare_u64 (guint64 a, guint64 b)
+{
+  return a < b ? -1 : a > b;
+}
+
 G_END_DECLS

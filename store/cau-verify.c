@@ -11,8 +11,9 @@ typedef struct
   CauStore            *store;
   const CauCheckFuncs *funcs;
   CauCheckSummary     *summary;
-  GHashTable          *seen; /* version -> the name that was told of */
-  guint8              *raw;  /* a chunk */
+  GHashTable          *names;    /* told of: see name_key() */
+  GHashTable          *versions; /* (element-type guint64): that those led to */
+  guint8              *raw;      /* a chunk */
   guint64              done, total;
 
   guint64        id;      /* of the orchestrator in hand */
@@ -233,10 +234,17 @@ open_reader (Verification *self, const CauReportInfo *info, GError **error)
                         : cau_store_get_report (self->store, info->orchestrator, info->name, chunk_size, error);
 }
 
-static void
-note_seen (Verification *self, guint64 version, const char *name)
+static char *
+name_key (guint64 orchestrator, const char *name)
 {
-  g_hash_table_replace (self->seen, g_memdup2 (&version, sizeof version), g_strdup (name));
+  return g_strdup_printf ("%" G_GUINT64_FORMAT "/%s", orchestrator, name);
+}
+
+static void
+note_told (Verification *self, const CauReportInfo *info, guint64 version)
+{
+  g_hash_table_add (self->names, name_key (info->orchestrator, info->name));
+  g_hash_table_add (self->versions, g_memdup2 (&version, sizeof version));
 }
 
 /* A name that an index has, info->version being what it leads to there. */
@@ -247,7 +255,7 @@ verify_name (const CauReportInfo *info, gpointer data, GError **error)
   g_autoptr (GError) local = NULL;
   g_autoptr (CauReader) reader = open_reader (self, info, &local);
 
-  note_seen (self, reader != NULL ? cau_reader_get_info (reader)->version : info->version, info->name);
+  note_told (self, info, reader != NULL ? cau_reader_get_info (reader)->version : info->version);
   if (reader != NULL)
     return verify_reader (self, reader, error);
   if (cau_error_is_damage (local))
@@ -309,7 +317,7 @@ verify_orchestrator (Verification *self, const CauOrchestratorInfo *info, GError
 typedef struct
 {
   Verification *verification;
-  GArray       *orchestrators; /* (element-type CauOrchestratorInfo) */
+  GHashTable   *orchestrators; /* id -> CauOrchestratorInfo */
 } Records;
 
 static gboolean
@@ -322,19 +330,6 @@ count_record (const CauReportInfo *info, gpointer data, G_GNUC_UNUSED GError **e
   else if (!info->damaged)
     self->verification->summary->n_unnamed++;
   return TRUE;
-}
-
-static const CauOrchestratorInfo *
-orchestrator_of (const Records *self, guint64 id)
-{
-  for (guint i = 0; i < self->orchestrators->len; i++)
-    {
-      const CauOrchestratorInfo *info = &g_array_index (self->orchestrators, CauOrchestratorInfo, i);
-
-      if (info->id == id)
-        return info;
-    }
-  return NULL;
 }
 
 /* A record that says a name that was not met in the index. The name is looked up before the record: what was read of one serves
@@ -369,7 +364,7 @@ static gboolean
 verify_unseen (Records *self, const CauReportInfo *info, GError **error)
 {
   Verification              *v = self->verification;
-  const CauOrchestratorInfo *orchestrator = orchestrator_of (self, info->orchestrator);
+  const CauOrchestratorInfo *orchestrator = g_hash_table_lookup (self->orchestrators, &info->orchestrator);
   gboolean                   gone = FALSE;
   g_autofree char           *barrier = NULL;
 
@@ -377,9 +372,21 @@ verify_unseen (Records *self, const CauReportInfo *info, GError **error)
     barrier = find_barrier (v, orchestrator, &gone);
   else
     barrier = g_strdup_printf ("orchestrator %" G_GUINT64_FORMAT ", which it belongs to, is lost", info->orchestrator);
+  note_told (v, info, info->version);
   v->guid = orchestrator != NULL ? &orchestrator->guid : NULL;
   v->barrier = barrier;
   return gone || verify_unseen_name (v, info, error);
+}
+
+/* TRUE also for a record that says a name that was told of with another version: the report was replaced meanwhile, or an index
+ * is damaged, which its own check tells. */
+static gboolean
+is_told (Verification *self, const CauReportInfo *info)
+{
+  g_autofree char *key = info->name != NULL ? name_key (info->orchestrator, info->name) : NULL;
+
+  return key != NULL ? g_hash_table_contains (self->names, key)
+                     : g_hash_table_contains (self->versions, &info->version);
 }
 
 static gboolean
@@ -387,11 +394,9 @@ verify_record (const CauReportInfo *info, gpointer data, GError **error)
 {
   Records      *self = data;
   Verification *v = self->verification;
-  const char   *seen = g_hash_table_lookup (v->seen, &info->version);
-  gboolean      ok = TRUE;
+  gboolean      ok;
 
-  /* Under another name it is met when the index is damaged, or when it was renamed meanwhile. */
-  if (seen != NULL && (info->name == NULL || g_str_equal (seen, info->name)))
+  if ((info->name == NULL && !info->damaged) || is_told (v, info))
     return TRUE;
   if (info->damaged)
     {
@@ -399,9 +404,9 @@ verify_record (const CauReportInfo *info, gpointer data, GError **error)
         "the record of version %" G_GUINT64_FORMAT " is damaged, and no name leads to it", info->version);
 
       tell_problem (CAU_FINDING_STORE, NULL, problem, v);
+      return TRUE;
     }
-  else if (info->name != NULL)
-    ok = verify_unseen (self, info, error);
+  ok = verify_unseen (self, info, error);
   v->guid = NULL;
   v->barrier = NULL;
   return ok;
@@ -414,10 +419,17 @@ verify_all (Verification *self, GError **error)
 {
   CauBackend *backend = self->store->backend;
   g_autoptr (GArray) orchestrators = backend->klass->scan_orchestrators (backend, error);
-  Records records = { self, orchestrators };
+  g_autoptr (GHashTable) by_id = g_hash_table_new (g_int64_hash, g_int64_equal);
+  Records records = { self, by_id };
 
   if (orchestrators == NULL || !backend->klass->scan_versions (backend, count_record, &records, error))
     return FALSE;
+  for (guint i = 0; i < orchestrators->len; i++)
+    {
+      CauOrchestratorInfo *info = &g_array_index (orchestrators, CauOrchestratorInfo, i);
+
+      g_hash_table_insert (by_id, &info->id, info);
+    }
   for (guint i = 0; i < orchestrators->len; i++)
     if (!verify_orchestrator (self, &g_array_index (orchestrators, CauOrchestratorInfo, i), error))
       return FALSE;
@@ -472,10 +484,12 @@ cau_store_verify (CauStore *self, const CauGuid *guid, const char *const *names,
   gboolean     ok;
 
   memset (summary, 0, sizeof *summary);
-  v.seen = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
+  v.names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  v.versions = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   v.raw = g_malloc (CAU_STORED_CHUNK_SIZE);
   ok = guid != NULL ? verify_some (&v, guid, names, error) : verify_all (&v, error);
   g_free (v.raw);
-  g_hash_table_unref (v.seen);
+  g_hash_table_unref (v.versions);
+  g_hash_table_unref (v.names);
   return ok;
 }

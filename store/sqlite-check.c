@@ -129,25 +129,44 @@ cau_sqlite_scan_versions (CauBackend *backend, CauRecordedFunc use, gpointer use
 
 /* ---- orchestrators ---- */
 
-static void
-add_orchestrator (GArray *list, guint64 id, const void *guid)
+/* What says which GUID an orchestrator has, the best last. */
+typedef enum
 {
-  CauOrchestratorInfo info = { .id = id };
+  SAID_BY_DAMAGED_RECORD,
+  SAID_BY_INDEX,
+  SAID_BY_RECORD,
+} SaidBy;
 
-  memcpy (info.guid.bytes, guid, sizeof info.guid.bytes);
-  for (guint i = 0; i < list->len; i++)
+typedef struct
+{
+  CauOrchestratorInfo info; /* id and GUID */
+  SaidBy              said_by;
+} KnownOrchestrator;
+
+/* Takes the row that @stmt stands on: id, GUID, and the checksum of its record unless the index was read. */
+static void
+take_orchestrator (CauStmt *stmt, GHashTable *known)
+{
+  KnownOrchestrator        found = { .info.id = (guint64) sqlite3_column_int64 (stmt, 0), .said_by = SAID_BY_INDEX };
+  const KnownOrchestrator *other = g_hash_table_lookup (known, &found.info.id);
+
+  if (sqlite3_column_bytes (stmt, 1) != sizeof found.info.guid.bytes || sqlite3_column_int64 (stmt, 0) <= 0)
+    return;
+  memcpy (found.info.guid.bytes, sqlite3_column_blob (stmt, 1), sizeof found.info.guid.bytes);
+  if (sqlite3_column_count (stmt) > 2)
+    found.said_by = cau_row_check_orchestrator (&found.info, sqlite3_column_int64 (stmt, 2)) ? SAID_BY_RECORD
+                                                                                             : SAID_BY_DAMAGED_RECORD;
+  if (other == NULL || other->said_by < found.said_by)
     {
-      const CauOrchestratorInfo *known = &g_array_index (list, CauOrchestratorInfo, i);
+      KnownOrchestrator *copy = g_memdup2 (&found, sizeof found);
 
-      if (known->id == id && memcmp (&known->guid, &info.guid, sizeof info.guid) == 0)
-        return;
+      g_hash_table_replace (known, &copy->info.id, copy);
     }
-  g_array_append_val (list, info);
 }
 
-/* Adds what @sql, which selects id and GUID, gives before damage. */
+/* Takes what @sql gives before damage. */
 static gboolean
-add_orchestrators (CauBackend *backend, const char *sql, GArray *list, GError **error)
+take_orchestrators (CauBackend *backend, const char *sql, GHashTable *known, GError **error)
 {
   g_auto (CauLease) lease = { 0 };
   g_autoptr (CauStmt) stmt = NULL;
@@ -158,26 +177,39 @@ add_orchestrators (CauBackend *backend, const char *sql, GArray *list, GError **
     return FALSE;
   stmt = cau_db_bind (lease.db, &local, sql, "");
   while (stmt != NULL && cau_stmt_step (stmt, &done, &local) && !done)
-    if (sqlite3_column_bytes (stmt, 1) == sizeof (CauGuid) && sqlite3_column_int64 (stmt, 0) > 0)
-      add_orchestrator (list, (guint64) sqlite3_column_int64 (stmt, 0), sqlite3_column_blob (stmt, 1));
+    take_orchestrator (stmt, known);
   return tolerate_damage (&local, error);
+}
+
+static gint
+compare_orchestrators (gconstpointer a, gconstpointer b)
+{
+  return cau_compare_u64 (((const CauOrchestratorInfo *) a)->id, ((const CauOrchestratorInfo *) b)->id);
 }
 
 GArray *
 cau_sqlite_scan_orchestrators (CauBackend *backend, GError **error)
 {
-  /* The index has all that these ask for, and is used for the last two. */
+  /* The index has all that the last two ask for, and is used for them. */
   static const char *const ways[] = {
-    "SELECT id, guid FROM orchestrators NOT INDEXED ORDER BY id",
-    "SELECT id, guid FROM orchestrators NOT INDEXED ORDER BY id DESC",
+    "SELECT id, guid, checksum FROM orchestrators NOT INDEXED ORDER BY id",
+    "SELECT id, guid, checksum FROM orchestrators NOT INDEXED ORDER BY id DESC",
     "SELECT id, guid FROM orchestrators WHERE guid >= x'' ORDER BY guid",
     "SELECT id, guid FROM orchestrators WHERE guid >= x'' ORDER BY guid DESC",
   };
-  g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (CauOrchestratorInfo));
+  g_autoptr (GHashTable) known = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
+  g_autoptr (GArray) list = NULL;
+  GHashTableIter iter;
+  gpointer       found;
 
   for (guint i = 0; i < G_N_ELEMENTS (ways); i++)
-    if (!add_orchestrators (backend, ways[i], list, error))
+    if (!take_orchestrators (backend, ways[i], known, error))
       return NULL;
+  list = g_array_sized_new (FALSE, FALSE, sizeof (CauOrchestratorInfo), g_hash_table_size (known));
+  g_hash_table_iter_init (&iter, known);
+  while (g_hash_table_iter_next (&iter, NULL, &found))
+    g_array_append_vals (list, &((KnownOrchestrator *) found)->info, 1);
+  g_array_sort (list, compare_orchestrators);
   return g_steal_pointer (&list);
 }
 

@@ -3,6 +3,7 @@
 
 /* What sqlite-salvage.c (rows) and sqlite-salvage-chunks.c share. */
 
+#include "cau-check-private.h"
 #include "sqlite-salvage.h"
 
 G_BEGIN_DECLS
@@ -41,12 +42,6 @@ struct _CauSalvage
   guint64     last_version;
   gboolean    has_format_1;
 };
-
-static inline gint
-cau_compare_u64 (guint64 a, guint64 b)
-{
-  return a < b ? -1 : a > b;
-}
 
 /* Orders InheritedRow by version and number. */
 gint cau_inherited_compare (gconstpointer a, gconstpointer b);

@@ -2,6 +2,7 @@
 """caureport verify and recover: what they find, save, print and exit with. Damage of every kind is in tests/fault/test-flips.c."""
 import json
 import os
+import re
 import sqlite3
 import unittest
 
@@ -139,6 +140,41 @@ class Verify(DamageTest):
         found = self.verify("--all")
         self.assertEqual([(entry["name"], entry["status"]) for entry in found if entry.get("name", "").startswith("sm")],
                          [("smalk", "damaged"), ("small", "damaged")])
+
+
+    def change_in(self, table, after, data):
+        """Puts @data behind the bytes @after wherever the root page of @table has them: in a row, or where one was."""
+        root = (self.tables()[table] - 1) * PAGE
+        page = read_file(self.store)[root:root + PAGE]
+        found = [match.end() for match in re.finditer(re.escape(after), page)]
+        self.assertTrue(found)
+        for at in found:
+            self.overwrite(root + at, data)
+
+    def told_of(self, found):
+        return sorted((entry.get("orchestrator"), entry["name"], entry["status"]) for entry in found if "name" in entry)
+
+    @staticmethod
+    def good_samples():
+        return [(GUID, os.path.basename(path), "good") for path in samples()]
+
+    def test_a_report_is_told_once_when_guids_are_damaged(self):
+        whole, guid = read_file(self.store), bytes.fromhex(OTHER_GUID.replace("-", ""))
+        # SQLite takes the GUID from where it found it, so the index leads to the reports whatever the record says.
+        for table, status in [("sqlite_autoindex_orchestrators_1", "damaged"), ("orchestrators", "good")]:
+            with self.subTest(table):
+                self.overwrite(0, whole)
+                self.change_in(table, guid[:-1], b"x")
+                found = self.verify("--all")
+                expected = [(OTHER_GUID, "big", status), (OTHER_GUID, "small", status), *self.good_samples()]
+                self.assertEqual(self.told_of(found), sorted(expected))
+                self.assertTrue(self.of_status(found, "store"))
+
+    def test_a_report_is_told_once_when_its_name_leads_to_another(self):
+        versions = dict(self.sql("SELECT name, id FROM versions"))
+        self.change_in("versions_by_name", b"small", bytes([versions["big"]]))
+        self.assertEqual(self.told_of(self.verify("--all")),
+                         sorted([(OTHER_GUID, "big", "good"), (OTHER_GUID, "small", "damaged"), *self.good_samples()]))
 
 
 class Recover(DamageTest):
