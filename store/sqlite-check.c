@@ -12,6 +12,10 @@
 /* Above every id. */
 #define ID_END (G_GUINT64_CONSTANT (1) << 40)
 
+/* Failures to read on from one place, after which it is passed over. SQLite finds fault with a page when it meets it first, and gives
+ * what is right of it from then on; there may be several on the way to a row. */
+#define TRIES_MAX 4
+
 /* Lines of SQLite's own check. */
 #define LINES_MAX 100
 
@@ -70,7 +74,10 @@ can_read_after (CauBackend *backend, ReadRows read, guint64 after)
   g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (CauReportInfo));
 
   g_array_set_clear_func (rows, (GDestroyNotify) cau_report_info_clear);
-  return read (backend, after, 1, rows, NULL);
+  for (guint i = 0; i < TRIES_MAX; i++)
+    if (read (backend, after, 1, rows, NULL))
+      return TRUE;
+  return FALSE;
 }
 
 /* The least id after @bad, more or less, from which rows can be read again; ID_END: there is none. */
@@ -102,6 +109,7 @@ gboolean
 cau_sqlite_scan_versions (CauBackend *backend, CauRecordedFunc use, gpointer user_data, GError **error)
 {
   guint64 after = 0;
+  guint   n_tries = 0;
 
   while (after < ID_END)
     {
@@ -116,13 +124,14 @@ cau_sqlite_scan_versions (CauBackend *backend, CauRecordedFunc use, gpointer use
       for (guint i = 0; i < rows->len; i++)
         if (!use (&g_array_index (rows, CauReportInfo, i), user_data, error))
           return FALSE;
+      if (ok && rows->len < PAGE_ROWS)
+        return TRUE;
+      n_tries = rows->len > 0 ? 0 : n_tries + 1;
       if (rows->len > 0)
         /* Damage can bring ids that do not rise. */
         after = MAX (after + 1, g_array_index (rows, CauReportInfo, rows->len - 1).version);
-      if (!ok)
+      else if (n_tries >= TRIES_MAX)
         after = skip_damage (backend, read_versions, after);
-      else if (rows->len < PAGE_ROWS)
-        return TRUE;
     }
   return TRUE;
 }
