@@ -70,8 +70,8 @@ gboolean cau_store_verify (CauStore *self, const CauGuid *guid, const char *cons
 /* Saves what can be read of the store file @path into the new store @new_path. @path is only read, needs no header and no
  * structure that is whole, and must not be in use. A report is saved whole, with its name, its attributes and all its times, or not;
  * that is found by its SHA-256. @new_path is there when it is complete, or not at all.
- * Returns: FALSE when there is no new store. Errors: NOT_FOUND, EXISTS (@new_path), BUSY, NOT_A_STORE (nothing of a
- * store is in it), FORMAT, NO_SPACE. */
+ * Returns: FALSE when there is no new store, or its name may not last. Errors: NOT_FOUND, EXISTS (@new_path), BUSY, NOT_A_STORE
+ * (nothing of a store is in it), FORMAT, NO_SPACE, IO. */
 gboolean cau_store_recover (const char *path, const char *new_path, const CauCheckFuncs *funcs,
                             CauCheckSummary *summary, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -24,6 +24,7 @@ struct _CauImage
 {
   int      file;
   int      log; /* -1: there is none */
+  gint64   log_size;
   guint32  n_in_file;
   guint32  n_pages;
   guint64  n_unread;
@@ -78,17 +79,18 @@ read_fully (int fd, void *buffer, gsize length, gint64 offset)
 static gboolean
 read_log_header (int log, LogState *state)
 {
-  guint8   header[WAL_HEADER], frame[FRAME_HEADER];
-  gboolean good;
+  guint8   header[WAL_HEADER] = { 0 }, frame[FRAME_HEADER] = { 0 };
+  gboolean good = read_fully (log, header, sizeof header, 0);
 
   memset (state, 0, sizeof *state);
-  if (!read_fully (log, header, sizeof header, 0) || !read_fully (log, frame, sizeof frame, WAL_HEADER))
-    return FALSE;
   state->big_endian = cau_get_u32 (header) == (WAL_MAGIC | 1);
   add_checksum (state, header, 24);
-  good = (cau_get_u32 (header) & ~1u) == WAL_MAGIC && cau_get_u32 (header + 8) == CAU_DB_PAGE_SIZE
+  good = good && (cau_get_u32 (header) & ~1u) == WAL_MAGIC && cau_get_u32 (header + 8) == CAU_DB_PAGE_SIZE
          && state->s0 == cau_get_u32 (header + 24) && state->s1 == cau_get_u32 (header + 28);
-  memcpy (state->salt, good ? header + 16 : frame + 8, sizeof state->salt);
+  if (good)
+    memcpy (state->salt, header + 16, sizeof state->salt);
+  else if (read_fully (log, frame, sizeof frame, WAL_HEADER))
+    memcpy (state->salt, frame + 8, sizeof state->salt);
   state->s0 = cau_get_u32 (header + 24);
   state->s1 = cau_get_u32 (header + 28);
   return good;
@@ -160,12 +162,25 @@ overlay_equal (Overlay *a, Overlay *b)
 /* No page has a higher number: a file and its log have few pages that were never written. Without a bound a log of one frame
  * could have all numbers there are looked at. */
 static guint32
-highest_page (CauImage *self)
+highest_page (const CauImage *self)
 {
-  struct stat st;
-  guint64     n_frames = fstat (self->log, &st) == 0 ? (guint64) (st.st_size / FRAME_SIZE) : 0;
+  guint64 n_frames = (guint64) (self->log_size / FRAME_SIZE);
 
   return (guint32) MIN (2 * ((guint64) self->n_in_file + n_frames) + 65536, G_MAXUINT32 - 1);
+}
+
+/* Reads the frame at @at. FALSE when the disk does not give it; its head, with the checksum that the next one goes on from, may
+ * be there all the same. */
+static gboolean
+read_frame (CauImage *self, gint64 at, guint8 *frame)
+{
+  if (read_fully (self->log, frame, (gsize) FRAME_SIZE, at))
+    return TRUE;
+  self->n_unread++;
+  memset (frame, 0, (gsize) FRAME_SIZE);
+  if (!read_fully (self->log, frame, FRAME_HEADER, at))
+    memset (frame, 0, FRAME_HEADER);
+  return FALSE;
 }
 
 /* Reads the log's frames. SQLite's view ends at the first that is not good. Old frames of the log's last round, which come after
@@ -181,9 +196,10 @@ read_log (CauImage *self)
 
   if (broken)
     self->beyond = overlay_copy (self->as_sqlite);
-  for (gint64 at = WAL_HEADER; read_fully (self->log, frame, (gsize) FRAME_SIZE, at); at += FRAME_SIZE)
+  for (gint64 at = WAL_HEADER; at + FRAME_SIZE <= self->log_size; at += FRAME_SIZE)
     {
-      gboolean good = check_frame (&state, frame);
+      gboolean is_read = read_frame (self, at, frame);
+      gboolean good = check_frame (&state, frame) && is_read;
       Frame    entry = { cau_get_u32 (frame), at + FRAME_HEADER };
 
       if (!good && !broken)
@@ -227,28 +243,53 @@ check_unused (CauImage *self, const char *path, GError **error)
   return FALSE;
 }
 
+/* Opens @path for reading. O_NONBLOCK: a pipe would wait for somebody who writes. */
+static gboolean
+open_file (const char *path, int *fd, struct stat *st, GError **error)
+{
+  *fd = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (*fd < 0 || fstat (*fd, st) != 0)
+    return set_error_from_errno (path, errno, error);
+  if (S_ISREG (st->st_mode))
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is not a regular file", path);
+  return FALSE;
+}
+
+static gboolean
+open_log (CauImage *self, const char *path, GError **error)
+{
+  g_autofree char *log_path = g_strconcat (path, "-wal", NULL);
+  g_autoptr (GError) local = NULL;
+  struct stat st;
+
+  if (open_file (log_path, &self->log, &st, &local))
+    self->log_size = st.st_size;
+  else if (!g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  return TRUE;
+}
+
 static gboolean
 open_files (CauImage *self, const char *path, GError **error)
 {
-  g_autofree char *log_path = g_strconcat (path, "-wal", NULL);
-  struct stat      st;
+  struct stat st;
 
-  self->file = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (self->file < 0 || fstat (self->file, &st) != 0)
-    return set_error_from_errno (path, errno, error);
-  if (!S_ISREG (st.st_mode) || st.st_size < CAU_DB_PAGE_SIZE)
+  if (!open_file (path, &self->file, &st, error))
+    return FALSE;
+  if (st.st_size < CAU_DB_PAGE_SIZE)
     {
       g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_A_STORE, "%s is not a report store, nor the rest of one",
                    path);
       return FALSE;
     }
-  self->log = open (log_path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (self->log < 0 && errno != ENOENT)
-    return set_error_from_errno (log_path, errno, error);
   /* A file cut off within a page still has that page's beginning. */
   self->n_in_file = (guint32) MIN ((guint64) (st.st_size + CAU_DB_PAGE_SIZE - 1) / CAU_DB_PAGE_SIZE, G_MAXUINT32 - 1);
   self->n_pages = self->n_in_file;
-  return check_unused (self, path, error);
+  return open_log (self, path, error) && check_unused (self, path, error);
 }
 
 CauImage *
@@ -321,8 +362,12 @@ cau_image_read (CauImage *self, guint32 number, guint8 page[CAU_DB_PAGE_SIZE])
   gsize  in_log = GPOINTER_TO_SIZE (g_hash_table_lookup (self->current, GUINT_TO_POINTER (number)));
   gint64 offset = ((gint64) number - 1) * CAU_DB_PAGE_SIZE;
 
-  if (in_log != 0 && read_fully (self->log, page, CAU_DB_PAGE_SIZE, (gint64) in_log - 1))
-    return TRUE;
+  if (in_log != 0)
+    {
+      if (read_fully (self->log, page, CAU_DB_PAGE_SIZE, (gint64) in_log - 1))
+        return TRUE;
+      self->n_unread++;
+    }
   if (number == 0 || number > self->n_in_file)
     return FALSE;
   if (read_fully (self->file, page, CAU_DB_PAGE_SIZE, offset))

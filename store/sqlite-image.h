@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 typedef struct _CauImage CauImage;
 
 /* Opens the store at @path. Errors: NOT_FOUND, PERMISSION, IO, BUSY (a process has it open: what is read would be of several
- * moments), NOT_A_STORE (a folder, or too small). */
+ * moments), NOT_A_STORE (it or its log is no regular file, or it is too small). */
 CauImage *cau_image_open (const char *path, GError **error);
 void      cau_image_free (CauImage *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauImage, cau_image_free)

@@ -469,22 +469,45 @@ remove_files (const char *path, gboolean all)
     }
 }
 
+/* Gives @temporary the name @path, unless there is one. Some filesystems cannot do that in one step. */
+static gboolean
+rename_to_new (const char *temporary, const char *path)
+{
+  if (renameat2 (AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+    return TRUE;
+  if (errno != EINVAL || link (temporary, path) != 0)
+    return FALSE;
+  unlink (temporary);
+  return TRUE;
+}
+
+/* EINVAL: a filesystem whose folders need no sync. */
+static gboolean
+sync_folder_of (const char *path)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+  int              fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  gboolean         ok = fd >= 0 && (fsync (fd) == 0 || errno == EINVAL);
+  int              errsv = errno;
+
+  if (fd >= 0)
+    close (fd);
+  errno = errsv;
+  return ok;
+}
+
 /* Gives the complete store its name, and makes that durable. */
 static gboolean
 put_in_place (const char *temporary, const char *path, GError **error)
 {
-  g_autofree char *folder = g_path_get_dirname (path);
-  int              fd;
-
-  if (renameat2 (AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
+  if (!rename_to_new (temporary, path))
     return fail_from_errno (path, error);
-  fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0)
-    {
-      fsync (fd);
-      close (fd);
-    }
-  return TRUE;
+  if (sync_folder_of (path))
+    return TRUE;
+  g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_IO,
+               "%s is complete, but may be gone after a power loss: its folder cannot be synced: %s", path,
+               g_strerror (errno));
+  return FALSE;
 }
 
 /* The new store has the mode and, for root, the owner of the old one. */

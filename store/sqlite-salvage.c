@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+/* No checksum covers the store's own record of the last version, nor the ids of chunks. What damage makes of them must not use up
+ * the ids of the new store. */
+#define BELIEVED_VERSION_MAX (CAU_VERSION_MAX / 2)
+
 static void
 info_free (gpointer data)
 {
@@ -117,7 +121,7 @@ take_orchestrator (CauSalvage *self, const CauRecord *record)
   found.info.attributes.mode &= 07777;
   if (found.info.id > CAU_ORCHESTRATOR_MAX || !cau_row_check_orchestrator (&found.info, f[10].integer))
     return;
-  if (found.info.id == CAU_STORE_ROOT_ID && field_u64 (&f[3]) <= CAU_VERSION_MAX)
+  if (found.info.id == CAU_STORE_ROOT_ID && field_u64 (&f[3]) <= BELIEVED_VERSION_MAX)
     self->last_version = MAX (self->last_version, field_u64 (&f[3]));
   known = g_hash_table_lookup (self->orchestrators_by_id, &found.info.id);
   if (known == NULL || known->info.attributes.ctime < found.info.attributes.ctime)
@@ -283,6 +287,20 @@ find_lost (CauSalvage *self, GHashTable *groups, GHashTable *versions, gboolean 
 }
 
 static void
+note_last_chunk (CauSalvage *self)
+{
+  for (guint i = self->chunks->len; i-- > 0;)
+    {
+      guint64 version = g_array_index (self->chunks, ChunkRow, i).id >> NUMBER_BITS;
+
+      if (version > BELIEVED_VERSION_MAX)
+        continue;
+      self->last_version = MAX (self->last_version, version);
+      return;
+    }
+}
+
+static void
 put_together (CauSalvage *self)
 {
   g_autoptr (GHashTable) groups = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -292,9 +310,7 @@ put_together (CauSalvage *self)
 
   g_array_sort (self->chunks, compare_chunks);
   g_array_sort (self->inherited, cau_inherited_compare);
-  if (self->chunks->len > 0)
-    self->last_version =
-      MAX (self->last_version, g_array_index (self->chunks, ChunkRow, self->chunks->len - 1).id >> NUMBER_BITS);
+  note_last_chunk (self);
   g_hash_table_iter_init (&iter, self->guids);
   while (g_hash_table_iter_next (&iter, &id, NULL))
     ensure_orchestrator (self, *(const guint64 *) id);
