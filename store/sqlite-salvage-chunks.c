@@ -6,13 +6,44 @@
 /* Rows that are tried in place of one that is lost. */
 #define TRIES_MAX 64
 
-gint
-cau_inherited_compare (gconstpointer a, gconstpointer b)
+static gint
+compare_chunks (gconstpointer a, gconstpointer b)
+{
+  return cau_compare_u64 (((const ChunkRow *) a)->id, ((const ChunkRow *) b)->id);
+}
+
+static gint
+compare_inherited (gconstpointer a, gconstpointer b)
 {
   const InheritedRow *x = a, *y = b;
-  gint                order = cau_compare_u64 (x->version, y->version);
 
-  return order != 0 ? order : cau_compare_u64 (x->number, y->number);
+  return x->version != y->version ? cau_compare_u64 (x->version, y->version) : cau_compare_u64 (x->number, y->number);
+}
+
+void
+cau_salvage_sort_chunks (CauSalvage *self)
+{
+  g_array_sort (self->chunks, compare_chunks);
+  g_array_sort (self->inherited, compare_inherited);
+}
+
+/* The first element that is not before @wanted. */
+static guint
+lower_bound (GArray *array, gconstpointer wanted, GCompareFunc compare)
+{
+  gsize size = g_array_get_element_size (array);
+  guint from = 0, to = array->len;
+
+  while (from < to)
+    {
+      guint middle = from + (to - from) / 2;
+
+      if (compare (array->data + middle * size, wanted) < 0)
+        from = middle + 1;
+      else
+        to = middle;
+    }
+  return from;
 }
 
 /* One search for a chunk. */
@@ -69,30 +100,13 @@ try_row (Search *search, const ChunkRow *row)
   return FALSE;
 }
 
-/* The first row of at least @id. */
-static guint
-lower_bound (GArray *chunks, guint64 id)
-{
-  guint from = 0, to = chunks->len;
-
-  while (from < to)
-    {
-      guint middle = from + (to - from) / 2;
-
-      if (g_array_index (chunks, ChunkRow, middle).id < id)
-        from = middle + 1;
-      else
-        to = middle;
-    }
-  return from;
-}
-
 static gboolean
 try_id (Search *search, guint64 id)
 {
-  GArray *chunks = search->salvage->chunks;
+  GArray        *chunks = search->salvage->chunks;
+  const ChunkRow wanted = { .id = id };
 
-  for (guint i = lower_bound (chunks, id); i < chunks->len && search->n_tries < TRIES_MAX; i++)
+  for (guint i = lower_bound (chunks, &wanted, compare_chunks); i < chunks->len && search->n_tries < TRIES_MAX; i++)
     {
       const ChunkRow *row = &g_array_index (chunks, ChunkRow, i);
 
@@ -107,43 +121,109 @@ try_id (Search *search, guint64 id)
 static gboolean
 try_inherited (Search *search)
 {
-  GArray      *rows = search->salvage->inherited;
-  InheritedRow wanted = { search->info->version, search->number, 0 };
-  guint        at;
+  GArray            *rows = search->salvage->inherited;
+  const InheritedRow wanted = { search->info->version, search->number, 0 };
 
-  if (!g_array_binary_search (rows, &wanted, cau_inherited_compare, &at))
-    return FALSE;
-  while (at > 0 && cau_inherited_compare (&g_array_index (rows, InheritedRow, at - 1), &wanted) == 0)
-    at--;
-  for (; at < rows->len && cau_inherited_compare (&g_array_index (rows, InheritedRow, at), &wanted) == 0; at++)
-    if (try_id (search, g_array_index (rows, InheritedRow, at).chunk))
-      return TRUE;
-  return FALSE;
-}
-
-/* With the row that names it lost: what has this number in an older version of the report, or in one that is not known any
- * more. The seed of its checksum tells whether it is shared. */
-static gboolean
-try_older (Search *search)
-{
-  const CauReportInfo *info = search->info;
-  GArray              *chunks = search->salvage->chunks;
-
-  for (guint i = lower_bound (chunks, info->report << NUMBER_BITS); i < chunks->len && search->n_tries < TRIES_MAX; i++)
+  for (guint i = lower_bound (rows, &wanted, compare_inherited); i < rows->len; i++)
     {
-      const ChunkRow      *row = &g_array_index (chunks, ChunkRow, i);
-      guint64              version = row->id >> NUMBER_BITS;
-      const CauReportInfo *owner;
+      const InheritedRow *row = &g_array_index (rows, InheritedRow, i);
 
-      if (version >= info->version)
+      if (compare_inherited (row, &wanted) != 0)
         return FALSE;
-      if ((row->id & NUMBER_MASK) != search->number)
-        continue;
-      owner = g_hash_table_lookup (search->salvage->by_id, &version);
-      if ((owner == NULL || owner->report == info->report) && try_row (search, row))
+      if (try_id (search, row->chunk))
         return TRUE;
     }
   return FALSE;
+}
+
+/* ---- with the row that names the chunk lost ---- */
+
+/* A chunk that another version than its own could share. */
+typedef struct
+{
+  guint64 report; /* 0: its version is not known any more */
+  guint64 number, version;
+  guint   row; /* in the list of chunks */
+} SharedRow;
+
+static gint
+compare_shared (gconstpointer a, gconstpointer b)
+{
+  const SharedRow *x = a, *y = b;
+
+  return x->report != y->report   ? cau_compare_u64 (x->report, y->report)
+         : x->number != y->number ? cau_compare_u64 (x->number, y->number)
+                                  : cau_compare_u64 (x->version, y->version);
+}
+
+/* report -> its newest version, whose chunks no other can have from it. */
+static GHashTable *
+find_newest (CauSalvage *self)
+{
+  GHashTable    *newest = g_hash_table_new (g_int64_hash, g_int64_equal);
+  GHashTableIter iter;
+  gpointer       value;
+
+  g_hash_table_iter_init (&iter, self->by_id);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      CauReportInfo       *info = value;
+      const CauReportInfo *other = g_hash_table_lookup (newest, &info->report);
+
+      if (other == NULL || other->version < info->version)
+        g_hash_table_replace (newest, &info->report, info);
+    }
+  return newest;
+}
+
+static GArray *
+list_shared (CauSalvage *self)
+{
+  g_autoptr (GHashTable) newest = find_newest (self);
+  GArray *shared = g_array_new (FALSE, FALSE, sizeof (SharedRow));
+
+  for (guint i = 0; i < self->chunks->len; i++)
+    {
+      guint64              id = g_array_index (self->chunks, ChunkRow, i).id;
+      SharedRow            row = { 0, id & NUMBER_MASK, id >> NUMBER_BITS, i };
+      const CauReportInfo *owner = g_hash_table_lookup (self->by_id, &row.version);
+
+      if (owner != NULL && g_hash_table_lookup (newest, &owner->report) == owner)
+        continue;
+      row.report = owner != NULL ? owner->report : 0;
+      g_array_append_val (shared, row);
+    }
+  g_array_sort (shared, compare_shared);
+  return shared;
+}
+
+/* Tries the chunks of this number that versions from @search's report on wrote, as far as they are of @report. */
+static gboolean
+try_shared (Search *search, guint64 report)
+{
+  GArray         *shared = search->salvage->shared;
+  const SharedRow first = { report, search->number, search->info->report, 0 };
+
+  for (guint i = lower_bound (shared, &first, compare_shared); i < shared->len && search->n_tries < TRIES_MAX; i++)
+    {
+      const SharedRow *row = &g_array_index (shared, SharedRow, i);
+
+      if (row->report != report || row->number != search->number || row->version >= search->info->version)
+        return FALSE;
+      if (try_row (search, &g_array_index (search->salvage->chunks, ChunkRow, row->row)))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* What has this number in an older version of the report, or in one that is not known any more. The seed of its checksum tells
+ * whether it is shared. */
+static gboolean
+try_older (Search *search)
+{
+  if (search->salvage->shared == NULL)
+    search->salvage->shared = list_shared (search->salvage);
+  return try_shared (search, search->info->report) || try_shared (search, 0);
 }
 
 CauChunkState

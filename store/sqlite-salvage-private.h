@@ -33,7 +33,8 @@ struct _CauSalvage
   GHashTable *latest; /* the versions that are there beyond damage in the log; NULL: there is nothing */
   GArray     *chunks;
   GArray     *inherited;
-  GPtrArray  *names; /* (element-type CauSalvagedName): what indexes and damaged records say */
+  GArray     *shared; /* of sqlite-salvage-chunks.c; NULL: it was not needed yet */
+  GPtrArray  *names;  /* (element-type CauSalvagedName): what indexes and damaged records say */
   GHashTable *orchestrators_by_id;
   GArray     *orchestrators;
   GHashTable *guids; /* id -> CauGuid, from the index */
@@ -43,7 +44,7 @@ struct _CauSalvage
   gboolean    has_format_1;
 };
 
-/* Orders InheritedRow by version and number. */
-gint cau_inherited_compare (gconstpointer a, gconstpointer b);
+/* When all rows are there: before any chunk is looked for. */
+void cau_salvage_sort_chunks (CauSalvage *self);
 
 G_END_DECLS

@@ -193,12 +193,6 @@ take_record (const CauRecord *record, gpointer salvage)
 /* ---- putting it together ---- */
 
 static gint
-compare_chunks (gconstpointer a, gconstpointer b)
-{
-  return cau_compare_u64 (((const ChunkRow *) a)->id, ((const ChunkRow *) b)->id);
-}
-
-static gint
 compare_orchestrators (gconstpointer a, gconstpointer b)
 {
   return cau_compare_u64 (((const CauSalvagedOrchestrator *) a)->info.id,
@@ -308,8 +302,7 @@ put_together (CauSalvage *self)
   GHashTableIter iter;
   gpointer       id, found;
 
-  g_array_sort (self->chunks, compare_chunks);
-  g_array_sort (self->inherited, cau_inherited_compare);
+  cau_salvage_sort_chunks (self);
   note_last_chunk (self);
   g_hash_table_iter_init (&iter, self->guids);
   while (g_hash_table_iter_next (&iter, &id, NULL))
@@ -359,6 +352,7 @@ cau_salvage_free (CauSalvage *self)
   g_array_unref (self->orchestrators);
   g_hash_table_unref (self->orchestrators_by_id);
   g_ptr_array_unref (self->names);
+  g_clear_pointer (&self->shared, g_array_unref);
   g_array_unref (self->inherited);
   g_array_unref (self->chunks);
   g_clear_pointer (&self->latest, g_hash_table_unref);

@@ -151,17 +151,24 @@ count_told (const Recovery *self, const char *start)
   return n;
 }
 
+static void
+copy_file (const char *from, const char *to)
+{
+  g_autoptr (GBytes) bytes = damage_read_file (from);
+
+  damage_write_file (to, bytes);
+}
+
 /* Copies the fixture's files as they are now; a bit of frame @frame of the log's is changed. */
 static void
 copy_with_damaged_frame (Recovery *self, gsize frame)
 {
   g_autofree char *log_path = g_strconcat (self->fixture->path, "-wal", NULL);
   g_autofree char *old_log_path = g_strconcat (self->old_path, "-wal", NULL);
-  g_autoptr (GBytes) file = damage_read_file (self->fixture->path);
   g_autoptr (GBytes) log = damage_read_file (log_path);
   g_autoptr (GBytes) damaged = damage_flip (log, LOG_HEADER + frame * (FRAME_HEADER + PAGE) + FRAME_HEADER + 100, 1);
 
-  damage_write_file (self->old_path, file);
+  copy_file (self->fixture->path, self->old_path);
   damage_write_file (old_log_path, damaged);
 }
 
@@ -259,14 +266,12 @@ pipes_are_not_waited_for (void **state)
   StoreFixture *f = *state;
   g_auto (Recovery) recovery = { 0 };
   g_autofree char *log_path = NULL;
-  g_autoptr (GBytes) bytes = NULL;
 
   recovery_init (&recovery, f);
   log_path = g_strconcat (recovery.old_path, "-wal", NULL);
   assert_refused (&recovery, recovery.old_path);
   fixture_close (f);
-  bytes = damage_read_file (f->path);
-  damage_write_file (recovery.old_path, bytes);
+  copy_file (f->path, recovery.old_path);
   assert_refused (&recovery, log_path);
 }
 
@@ -275,12 +280,9 @@ pipes_are_not_waited_for (void **state)
 static void
 copy_whole (Recovery *self)
 {
-  g_autoptr (GBytes) bytes = NULL;
-
   fixture_save_text (self->fixture->store, self->fixture->id, "a", "text");
   fixture_close (self->fixture);
-  bytes = damage_read_file (self->fixture->path);
-  damage_write_file (self->old_path, bytes);
+  copy_file (self->fixture->path, self->old_path);
 }
 
 static void
@@ -392,6 +394,55 @@ numbers_that_damage_made_up_use_up_no_others (void **state)
     }
 }
 
+/* ---- chunks that versions share ---- */
+
+static void
+append_line (StoreFixture *f, const char *name)
+{
+  g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, name, 0);
+
+  fixture_append_text (upload, "a line\n");
+  fixture_commit (upload);
+}
+
+/* The rows that name shared chunks are lost. They are those of a version that is gone, and of one that is still there. */
+static void
+shared_chunks_are_found_without_their_list (void **state)
+{
+  static const char *const names[] = { "first version gone", "first version kept" };
+  StoreFixture            *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_auto (Recovery) recovery = { 0 };
+  g_autoptr (CauReader) reader = NULL;
+  g_autoptr (CauStore) store = NULL;
+  CauCheckSummary summary;
+
+  recovery_init (&recovery, f);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (GBytes) bytes = fixture_dense_bytes (i, 5 * STORED_CHUNK);
+
+      fixture_save (f->store, f->id, names[i], bytes);
+    }
+  reader = fixture_get_report (f->store, f->id, names[1], STORED_CHUNK);
+  for (guint i = 0; i < 6; i++)
+    append_line (f, names[i % 2]);
+  run_sql (f->path, "PRAGMA wal_checkpoint(TRUNCATE)");
+  copy_file (f->path, recovery.old_path);
+  run_sql (recovery.old_path, "DELETE FROM inherited; PRAGMA wal_checkpoint(TRUNCATE)");
+
+  assert_done (recover (&recovery, &summary, &error), &error);
+  assert_int_equal (summary.n_good, 2);
+  store = cau_store_open (recovery.new_path, 0, &error);
+  assert_done (store != NULL, &error);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (GBytes) expected = fixture_load (f->store, f->id, names[i]);
+
+      fixture_assert_report (store, f->id, names[i], expected);
+    }
+}
+
 int
 main (void)
 {
@@ -403,6 +454,7 @@ main (void)
     RECOVER_TEST (a_filesystem_that_only_links_will_do),
     RECOVER_TEST (a_name_that_is_taken_meanwhile_stays),
     RECOVER_TEST (a_folder_that_does_not_sync_is_told_of),
+    RECOVER_TEST (shared_chunks_are_found_without_their_list),
     RECOVER_TEST (numbers_that_damage_made_up_use_up_no_others),
   };
   /* clang-format on */
