@@ -547,15 +547,18 @@ check_old (CauSalvage *salvage, const char *path, GError **error)
   return FALSE;
 }
 
+/* A log that is there already would be taken for the new store's. */
 static gboolean
 can_make (const char *path, GError **error)
 {
   g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *log_path = g_strconcat (path, "-wal", NULL);
+  const char      *there = access (path, F_OK) == 0 ? path : access (log_path, F_OK) == 0 ? log_path : NULL;
 
   errno = EEXIST;
-  if (access (path, F_OK) != 0 && access (folder, W_OK | X_OK) == 0)
-    return TRUE;
-  return fail_from_errno (path, error);
+  if (there != NULL)
+    return fail_from_errno (there, error);
+  return access (folder, W_OK | X_OK) == 0 || fail_from_errno (path, error);
 }
 
 gboolean

@@ -299,6 +299,12 @@ class Recover(DamageTest):
         self.assertIn("new.db exists already", self.messages)
         self.assertEqual(read_file(self.new), b"precious")
 
+    def test_a_log_of_another_store_is_not_made_the_new_ones(self):
+        self.write_file("new.db-wal", b"precious")
+        self.bare("recover", self.store, self.new, status=EXISTS)
+        self.assertIn("new.db-wal exists already", self.messages)
+        self.assertFalse(os.path.exists(self.new))
+
     def test_a_store_in_use_is_not_recovered(self):
         database = sqlite3.connect(self.store)
         database.execute("SELECT count(*) FROM versions").fetchone()
