@@ -25,12 +25,21 @@ typedef struct
   guint64 version, number, chunk;
 } InheritedRow;
 
+/* A record whose checksum does not hold for all that it says. */
+typedef struct
+{
+  CauReportInfo info;
+  gint64        checksum;
+  gboolean      beyond;
+} DoubtfulVersion;
+
 struct _CauSalvage
 {
   CauImage   *image;
-  gboolean    beyond; /* while the image is scanned */
-  GHashTable *by_id;  /* version -> CauReportInfo */
-  GHashTable *latest; /* the versions that are there beyond damage in the log; NULL: there is nothing */
+  gboolean    beyond;   /* while the image is scanned */
+  GHashTable *by_id;    /* version -> CauReportInfo */
+  GPtrArray  *doubtful; /* (element-type DoubtfulVersion) */
+  GHashTable *latest;   /* the versions that are there beyond damage in the log; NULL: there is nothing */
   GArray     *chunks;
   GArray     *inherited;
   GArray     *shared; /* of sqlite-salvage-chunks.c; NULL: it was not needed yet */

@@ -64,12 +64,43 @@ get_attributes (const CauField *fields, CauAttributes *attributes)
   attributes->ctime = fields[5].integer;
 }
 
+static gboolean
+is_right (const DoubtfulVersion *found)
+{
+  return cau_row_check_version (&found->info, found->checksum) && cau_row_is_sound (&found->info);
+}
+
+/* @info: (transfer full): what passed its checks. */
+static void
+add_version (CauSalvage *self, CauReportInfo *info, gboolean beyond)
+{
+  const CauReportInfo *known = g_hash_table_lookup (self->by_id, &info->version);
+
+  self->last_version = MAX (self->last_version, info->version);
+  if (beyond)
+    g_hash_table_add (self->latest, g_memdup2 (&info->version, sizeof info->version));
+  if (known == NULL || known->attributes.ctime < info->attributes.ctime)
+    g_hash_table_replace (self->by_id, &info->version, info);
+  else
+    info_free (info);
+}
+
+static void
+doubtful_free (gpointer data)
+{
+  DoubtfulVersion *self = data;
+
+  cau_report_info_clear (&self->info);
+  g_free (self);
+}
+
 /* A field that is no integer counts as 0, as SQLite reads it. */
 static void
 take_version (CauSalvage *self, const CauRecord *record)
 {
-  const CauField *f = record->fields;
-  CauReportInfo  *info = g_new0 (CauReportInfo, 1), *known;
+  const CauField  *f = record->fields;
+  DoubtfulVersion *found = g_new0 (DoubtfulVersion, 1);
+  CauReportInfo   *info = &found->info;
 
   info->version = (guint64) record->rowid;
   info->report = field_u64 (&f[1]);
@@ -83,20 +114,16 @@ take_version (CauSalvage *self, const CauRecord *record)
   info->seed = field_u64 (&f[7]);
   info->saved = f[8].integer;
   get_attributes (&f[9], &info->attributes);
-  if (!cau_row_check_version (info, f[15].integer) || !cau_row_is_sound (info))
+  found->checksum = f[15].integer;
+  found->beyond = self->beyond;
+  if (is_right (found))
     {
-      note_name (self, info->orchestrator, g_steal_pointer (&info->name), info->version, FALSE);
-      info_free (info);
+      add_version (self, g_memdup2 (info, sizeof *info), found->beyond);
+      g_free (found);
       return;
     }
-  self->last_version = MAX (self->last_version, info->version);
-  if (self->beyond)
-    g_hash_table_add (self->latest, g_memdup2 (&info->version, sizeof info->version));
-  known = g_hash_table_lookup (self->by_id, &info->version);
-  if (known == NULL || known->attributes.ctime < info->attributes.ctime)
-    g_hash_table_replace (self->by_id, &info->version, info);
-  else
-    info_free (info);
+  note_name (self, info->orchestrator, g_strdup (info->name), info->version, FALSE);
+  g_ptr_array_add (self->doubtful, found);
 }
 
 static void
@@ -261,6 +288,51 @@ group_versions (CauSalvage *self, GHashTable *groups)
   g_ptr_array_sort (self->reports, compare_reports);
 }
 
+/* Takes @found if its checksum holds for what an index says of it. */
+static void
+try_with_index (CauSalvage *self, const DoubtfulVersion *found, const CauSalvagedName *name)
+{
+  DoubtfulVersion changed = *found;
+
+  changed.info.version = name->version;
+  changed.info.orchestrator = name->orchestrator;
+  changed.info.name = name->name;
+  if (!is_right (&changed))
+    return;
+  changed.info.name = g_strdup (name->name);
+  add_version (self, g_memdup2 (&changed.info, sizeof changed.info), found->beyond);
+}
+
+/* The index of names has the id, the orchestrator and the name of a version, too. SQLite takes them from there, so a report reads
+ * whatever its record says in their place. */
+static void
+check_doubtful (CauSalvage *self)
+{
+  g_autoptr (GHashTable) by_id = g_hash_table_new (g_int64_hash, g_int64_equal);
+  g_autoptr (GHashTable) by_name = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < self->doubtful->len; i++)
+    {
+      DoubtfulVersion *found = g_ptr_array_index (self->doubtful, i);
+
+      g_hash_table_insert (by_id, &found->info.version, found);
+      if (found->info.name != NULL)
+        g_hash_table_insert (by_name, name_key (found->info.orchestrator, found->info.name), found);
+    }
+  for (guint i = 0; i < self->names->len; i++)
+    {
+      const CauSalvagedName *name = g_ptr_array_index (self->names, i);
+      g_autofree char       *key = name_key (name->orchestrator, name->name);
+      const DoubtfulVersion *with_id = g_hash_table_lookup (by_id, &name->version);
+      const DoubtfulVersion *with_name = g_hash_table_lookup (by_name, key);
+
+      if (name->sure && with_id != NULL)
+        try_with_index (self, with_id, name);
+      if (name->sure && with_name != NULL && with_name != with_id)
+        try_with_index (self, with_name, name);
+    }
+}
+
 /* A name whose version was found, be it under another name, is no loss. */
 static void
 find_lost (CauSalvage *self, GHashTable *groups, GHashTable *versions, gboolean sure)
@@ -307,6 +379,7 @@ put_together (CauSalvage *self)
   g_hash_table_iter_init (&iter, self->guids);
   while (g_hash_table_iter_next (&iter, &id, NULL))
     ensure_orchestrator (self, *(const guint64 *) id);
+  check_doubtful (self);
   group_versions (self, groups);
   find_lost (self, groups, lost_versions, TRUE);
   find_lost (self, groups, lost_versions, FALSE);
@@ -325,6 +398,7 @@ cau_salvage_new (CauImage *image)
   self->by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, info_free);
   self->chunks = g_array_new (FALSE, FALSE, sizeof (ChunkRow));
   self->inherited = g_array_new (FALSE, FALSE, sizeof (InheritedRow));
+  self->doubtful = g_ptr_array_new_with_free_func (doubtful_free);
   self->names = g_ptr_array_new_with_free_func (name_free);
   self->orchestrators_by_id = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
   self->orchestrators = g_array_new (FALSE, FALSE, sizeof (CauSalvagedOrchestrator));
@@ -352,6 +426,7 @@ cau_salvage_free (CauSalvage *self)
   g_array_unref (self->orchestrators);
   g_hash_table_unref (self->orchestrators_by_id);
   g_ptr_array_unref (self->names);
+  g_ptr_array_unref (self->doubtful);
   g_clear_pointer (&self->shared, g_array_unref);
   g_array_unref (self->inherited);
   g_array_unref (self->chunks);

@@ -28,6 +28,15 @@ class DamageTest(StoreTest):
             file.seek(offset)
             file.write(data)
 
+    def change_in(self, table, after, data):
+        """Puts @data behind the bytes @after wherever the root page of @table has them: in a row, or where one was."""
+        root = (self.tables()[table] - 1) * PAGE
+        page = read_file(self.store)[root:root + PAGE]
+        found = [match.end() for match in re.finditer(re.escape(after), page)]
+        self.assertTrue(found)
+        for at in found:
+            self.overwrite(root + at, data)
+
     def tables(self):
         """For each table and index the page its tree begins on."""
         return dict(self.sql("SELECT name, rootpage FROM sqlite_schema"))
@@ -142,15 +151,6 @@ class Verify(DamageTest):
                          [("smalk", "damaged"), ("small", "damaged")])
 
 
-    def change_in(self, table, after, data):
-        """Puts @data behind the bytes @after wherever the root page of @table has them: in a row, or where one was."""
-        root = (self.tables()[table] - 1) * PAGE
-        page = read_file(self.store)[root:root + PAGE]
-        found = [match.end() for match in re.finditer(re.escape(after), page)]
-        self.assertTrue(found)
-        for at in found:
-            self.overwrite(root + at, data)
-
     def told_of(self, found):
         return sorted((entry.get("orchestrator"), entry["name"], entry["status"]) for entry in found if "name" in entry)
 
@@ -259,6 +259,28 @@ class Recover(DamageTest):
         self.overwrite((self.tables()["orchestrators"] - 1) * PAGE, bytes(PAGE))
         found = self.recover(status=DAMAGED)
         self.assertEqual({entry.get("orchestrator") for entry in self.of_status(found, "store")}, {GUID, OTHER_GUID, None})
+        self.use_new()
+        self.assertEqual(self.state(), before)
+
+    def cell_with(self, table, text):
+        """The offset of the row in the root page of @table that has @text."""
+        root = (self.tables()[table] - 1) * PAGE
+        page = read_file(self.store)[root:root + PAGE]
+        cells = [int.from_bytes(page[at:at + 2], "big") for at in range(8, 8 + 2 * int.from_bytes(page[3:5], "big"), 2)]
+        return root + max(cell for cell in cells if cell < page.rindex(text))
+
+    def test_a_record_that_an_index_puts_right(self):
+        before, whole = self.state(), read_file(self.store)
+        with self.subTest("its name"):
+            self.change_in("versions", b"smal", b"k")
+            self.recover()
+            os.unlink(self.new)
+        with self.subTest("its id"):
+            self.overwrite(0, whole)
+            cell = self.cell_with("versions", b"small")
+            rowid = cell + 1 + (whole[cell] >> 7)
+            self.overwrite(rowid, bytes([whole[rowid] ^ 0x20]))
+            self.recover()
         self.use_new()
         self.assertEqual(self.state(), before)
 
