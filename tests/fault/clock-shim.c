@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* To be preloaded into a daemon: its wall clock is off by as many seconds as the file $CAU_CLOCK_FILE says, from the moment on
- * when that is written. The monotonic clock stays as it is, as it does when somebody sets the clock. */
+/* To be preloaded into a program: its wall clock is off by as many seconds as the file $CAU_CLOCK_FILE says, from the moment on
+ * when that is written. The monotonic clock stays as it is, as it does when somebody sets the clock. With $CAU_CLOCK_HURRIES each
+ * look at the monotonic clock is a second after the last one, for what takes its time. */
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -33,6 +34,14 @@ get_offset (void)
   return offset != NULL ? *offset : 0;
 }
 
+static int64_t
+get_haste (void)
+{
+  static int64_t n_looks;
+
+  return getenv ("CAU_CLOCK_HURRIES") != NULL ? __atomic_add_fetch (&n_looks, 1, __ATOMIC_RELAXED) : 0;
+}
+
 int
 clock_gettime (clockid_t id, struct timespec *now)
 {
@@ -44,6 +53,8 @@ clock_gettime (clockid_t id, struct timespec *now)
   result = real (id, now);
   if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
     now->tv_sec += get_offset ();
+  else if (result == 0 && id == CLOCK_MONOTONIC)
+    now->tv_sec += get_haste ();
   return result;
 }
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """caureport verify and recover: what they find, save, print and exit with. Damage of every kind is in tests/fault/test-flips.c."""
+import errno
 import json
 import os
+import pty
 import re
 import sqlite3
+import subprocess
 import unittest
 
-from caureport_harness import (DAMAGED, EXISTS, GUID, NOT_FOUND, OTHER_GUID, UNAVAILABLE, USAGE, StoreTest,
+from caureport_harness import (CAUREPORT, DAMAGED, EXISTS, GUID, NOT_FOUND, OTHER_GUID, UNAVAILABLE, USAGE, StoreTest,
                                random_bytes, read_file, samples)
 
 CHUNK = 128 * 1024
@@ -55,6 +58,42 @@ class DamageTest(StoreTest):
 
 
 class Verify(DamageTest):
+    def show_on_terminal(self, *words):
+        """What caureport writes to standard error, a terminal, when it takes its time."""
+        try:
+            ours, theirs = pty.openpty()
+        except OSError as error:
+            self.skipTest(f"no pseudo-terminal can be had: {error}")
+        self.addCleanup(os.close, ours)
+        # A sanitizer wants to be loaded first, and is told that this is no mistake.
+        options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
+        environment = self.environment(LD_PRELOAD=os.environ.get("CAU_CLOCK_SHIM", ""), CAU_CLOCK_HURRIES="1",
+                                       ASAN_OPTIONS=options)
+        with subprocess.Popen([CAUREPORT, *words], stdout=subprocess.DEVNULL, stderr=theirs, env=environment) as process:
+            os.close(theirs)
+            shown = b"".join(iter(lambda: self.read_terminal(ours), b""))
+        self.assertEqual(process.returncode, 0)
+        return shown.decode()
+
+    @staticmethod
+    def read_terminal(fd):
+        try:
+            return os.read(fd, 4096)
+        except OSError as error:  # the other end is closed
+            if error.errno != errno.EIO:
+                raise
+            return b""
+
+    def test_progress_on_a_terminal(self):
+        size = r"[0-9.]+[KM]?"
+        start = rf"\r{re.escape(self.store)}: {size} of {size}, "
+        for words in [("--store", self.store, "verify"), ("recover", self.store, self.path("new.db"))]:
+            with self.subTest(words):
+                shown = self.show_on_terminal(*words)
+                self.assertRegex(shown, rf"{start}[1-9]\d?%, {size}/s\x1b\[K")
+                self.assertRegex(shown, rf"{start}100%")
+                self.assertTrue(shown.endswith("\r\x1b[K"), shown)
+
     def test_a_good_store(self):
         n = len(samples()) + 2
         size = sum(os.path.getsize(path) for path in samples()) + len(self.big) + len("a small report")
