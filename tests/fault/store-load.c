@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store-load.h"
 
-#include "../unit/store-fixture.h"
+#include "../unit/scratch.h"
 
 #include <sqlite3.h>
 #include <string.h>
@@ -16,8 +16,7 @@ store_load_new (guint32 seed)
 {
   StoreLoad *self = g_new0 (StoreLoad, 1);
 
-  self->dir = g_build_filename (fixture_memory_dir (), "cau-fault-XXXXXX", NULL);
-  g_assert_nonnull (g_mkdtemp (self->dir));
+  self->dir = scratch_new ();
   self->path = g_build_filename (self->dir, "store.cau", NULL);
   self->rand = g_rand_new_with_seed (seed);
   self->model = store_model_new ();
@@ -60,7 +59,7 @@ void
 store_load_free (StoreLoad *self)
 {
   store_load_close (self);
-  fixture_remove_folder (self->dir);
+  g_assert_true (scratch_remove (self->dir));
   g_rand_free (self->rand);
   store_model_free (self->model);
   g_ptr_array_unref (self->changes);

@@ -6,6 +6,7 @@
 #include "flip.h"
 #include "store-damage.h"
 #include "varied.h"
+#include "../unit/scratch.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -559,34 +560,6 @@ print_counts (GHashTable *counts)
                    (const char *) name->data);
 }
 
-/* In memory where that is possible: what is damaged does not have to outlive anything. */
-static char *
-make_work_dir (StoreFixture *f)
-{
-  g_autofree char *dir = g_build_filename (fixture_memory_dir (), "caufs-flips-XXXXXX", NULL);
-
-  if (g_mkdtemp (dir) != NULL)
-    return g_steal_pointer (&dir);
-  return g_strdup (f->dir);
-}
-
-/* What a round that crashed left is in it, too. */
-static void
-remove_work_dir (StoreFixture *f, const char *work)
-{
-  g_autoptr (GDir) dir = g_str_equal (work, f->dir) ? NULL : g_dir_open (work, 0, NULL);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = g_build_filename (work, name, NULL);
-
-      remove (path);
-    }
-  if (dir != NULL)
-    remove (work);
-}
-
 static void
 damage_is_reported_and_what_is_left_is_saved (void **state)
 {
@@ -598,10 +571,10 @@ damage_is_reported_and_what_is_left_is_saved (void **state)
   varied_make_subjects (f);
   for (guint first = 0; first < n; first += BATCH)
     {
-      g_autofree char *work = make_work_dir (f);
+      g_autofree char *work = scratch_new ();
       g_autofree char *failure = run_batch (f, work, seed, first, MIN (BATCH, n - first), counts);
 
-      remove_work_dir (f, work);
+      assert_true (scratch_remove (work));
       if (failure != NULL)
         fail_msg ("%s", failure);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The power fails: at any moment of a mixed load the disk has what was synced, and of the rest some or nothing. The store
  * opens there, and has all that was reported done. */
+#include "../unit/scratch.h"
 #include "../unit/store-fixture.h"
 
 #include "disk-log.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuzz-store.h"
 
-#include <ftw.h>
+#include "../unit/scratch.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +16,10 @@
 static char *folder;
 static char *path;
 
-static int
-remove_entry (const char *entry, const struct stat *status G_GNUC_UNUSED, int type G_GNUC_UNUSED,
-              struct FTW *where G_GNUC_UNUSED)
-{
-  return remove (entry);
-}
-
 static void
 remove_folder (void)
 {
-  nftw (folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+  (void) scratch_remove (folder);
   g_clear_pointer (&folder, g_free);
   g_clear_pointer (&path, g_free);
 }

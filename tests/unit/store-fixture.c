@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "store-fixture.h"
 
-#include <ftw.h>
+#include "scratch.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,40 +26,18 @@ fixture_setup (void **state)
   return 0;
 }
 
-static int
-remove_entry (const char *path, const struct stat *status G_GNUC_UNUSED, int type G_GNUC_UNUSED,
-              struct FTW *where G_GNUC_UNUSED)
-{
-  return remove (path);
-}
-
-const char *
-fixture_memory_dir (void)
-{
-  const char *dir = g_getenv ("CAU_MEMORY_DIR");
-
-  if (dir == NULL && access ("/dev/shm", W_OK | X_OK) == 0)
-    dir = "/dev/shm";
-  return dir != NULL ? dir : g_get_tmp_dir ();
-}
-
-void
-fixture_remove_folder (const char *dir)
-{
-  assert_int_equal (nftw (dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
-}
-
 int
 fixture_teardown (void **state)
 {
   StoreFixture *self = *state;
+  gboolean      ok;
 
   fixture_close (self);
-  fixture_remove_folder (self->dir);
+  ok = scratch_remove (self->dir);
   g_free (self->path);
   g_free (self->dir);
   g_free (self);
-  return 0;
+  return ok ? 0 : -1;
 }
 
 void

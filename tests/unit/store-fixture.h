@@ -34,11 +34,6 @@ int fixture_teardown (void **state);
 
 #define STORE_TEST(function) cmocka_unit_test_setup_teardown (function, fixture_setup, fixture_teardown)
 
-/* Where folders in memory are made, in which syncs cost nothing: $CAU_MEMORY_DIR, or the machine's, or the temporary folder if it
- * has none. */
-const char *fixture_memory_dir (void);
-void        fixture_remove_folder (const char *dir);
-
 /* Closes the fixture's store if it is open: on return its files are closed, but for what readers, uploads and
  * cursors of the test still hold. */
 void fixture_close (StoreFixture *self);
