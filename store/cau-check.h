@@ -62,7 +62,8 @@ typedef struct
 } CauCheckSummary;
 
 /* Reads every report of the store, or with @guid those of one orchestrator, or with @names (NULL-terminated) too, these; and for the
- * whole store looks at the engine's own structures. It goes on after damage. The store may be in use.
+ * whole store looks at the engine's own structures. It goes on after damage. The store may be in use; @self should be open
+ * READ_ONLY: one that is open for writing keeps records that were read, and finds by those what a damaged index does not lead to.
  * Returns: FALSE when it could not be done; damage is not an error. Errors: NOT_FOUND (@guid, or one of @names). */
 gboolean cau_store_verify (CauStore *self, const CauGuid *guid, const char *const *names, const CauCheckFuncs *funcs,
                            CauCheckSummary *summary, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -199,7 +199,7 @@ misplace (GByteArray *data, gsize place, GRand *rand, gboolean both)
   guint8 page[PAGE];
 
   if (place + PAGE > data->len || other + PAGE > data->len)
-    return cut_off (data, place);
+    return g_strdup ("nothing"); /* a frame's page, which ends behind the last page */
   memcpy (page, data->data + place, PAGE);
   memcpy (data->data + place, data->data + other, PAGE);
   if (both)
@@ -215,34 +215,29 @@ zero_page (GByteArray *data, gsize place)
 }
 
 static char *
-do_damage (GByteArray *data, const Region *region, GRand *rand)
+do_anything_else (GByteArray *data, gsize place, gsize at, GRand *rand, FlipReach *reach)
 {
-  gsize place = g_array_index (region->offsets, gsize, choose (rand, region->offsets->len));
-  gsize at = place + choose_in (rand, region);
-
-  switch (choose (rand, 20))
+  switch (choose (rand, 12))
     {
     case 0:
     case 1:
-      return fill_sector (data, at, rand, TRUE);
+      *reach = FLIP_PAGES_MISPLACED;
+      return misplace (data, place, rand, TRUE);
     case 2:
-      return fill_sector (data, at, rand, FALSE);
+      *reach = FLIP_PAGES_MISPLACED;
+      return misplace (data, place, rand, FALSE);
     case 3:
+      *reach = FLIP_PAGES_LOST;
       return cut_off (data, at);
     case 4:
     case 5:
-      return misplace (data, place, rand, TRUE);
+      return fill_sector (data, at, rand, TRUE);
     case 6:
-      return misplace (data, place, rand, FALSE);
+      return fill_sector (data, at, rand, FALSE);
     case 7:
       return zero_page (data, place);
-    case 8:
-    case 9:
-    case 10:
-    case 11:
-      return change_byte (data, at, rand);
     default:
-      return flip_bit (data, at, rand);
+      return change_byte (data, at, rand);
     }
 }
 
@@ -264,26 +259,64 @@ write_array (const char *path, const GByteArray *data)
   damage_write_file (path, bytes);
 }
 
-char *
-flip_write (FlipSubject *self, GRand *rand, const char *path, const char **name)
+/* Some damages do nothing where they strike: a page that is zeroed may have been so. */
+static gboolean
+is_damaged (const FlipSubject *self)
+{
+  g_autoptr (GBytes) file = g_bytes_new_static (last_file->data, last_file->len);
+  g_autoptr (GBytes) log = g_bytes_new_static (last_log->data, last_log->len);
+
+  return !g_bytes_equal (file, self->file) || (self->log != NULL && !g_bytes_equal (log, self->log));
+}
+
+static void
+choose_damage (FlipSubject *self, FlipKind kind, GRand *rand, FlipDamage *damage)
 {
   const Region    *region = self->regions->pdata[choose (rand, self->regions->len)];
-  g_autofree char *log_path = g_strconcat (path, "-wal", NULL);
-  g_autofree char *shm_path = g_strconcat (path, "-shm", NULL);
+  gsize            place = g_array_index (region->offsets, gsize, choose (rand, region->offsets->len));
+  gsize            at = place + choose_in (rand, region);
+  GByteArray      *data;
   g_autofree char *what = NULL;
 
   g_clear_pointer (&last_file, g_byte_array_unref);
   g_clear_pointer (&last_log, g_byte_array_unref);
   last_file = copy_of (self->file);
   last_log = copy_of (self->log);
-  what = do_damage (region->in_log ? last_log : last_file, region, rand);
+  data = region->in_log ? last_log : last_file;
+  damage->reach = g_str_equal (region->name, "header") ? FLIP_PAGES_LOST : FLIP_IN_ITS_PLACE;
+  if (kind == FLIP_BIT)
+    what = flip_bit (data, at, rand);
+  else
+    what = do_anything_else (data, place, at, rand, &damage->reach);
+  damage->text = g_strdup_printf ("%s: %s", region->name, what);
+  damage->region = region->name;
+  damage->in_log = region->in_log;
+}
+
+void
+flip_damage_clear (FlipDamage *self)
+{
+  g_free (self->text);
+  memset (self, 0, sizeof *self);
+}
+
+void
+flip_write (FlipSubject *self, FlipKind kind, GRand *rand, const char *path, FlipDamage *damage)
+{
+  g_autofree char *log_path = g_strconcat (path, "-wal", NULL);
+  g_autofree char *shm_path = g_strconcat (path, "-shm", NULL);
+
+  do
+    {
+      flip_damage_clear (damage);
+      choose_damage (self, kind, rand, damage);
+    }
+  while (!is_damaged (self));
   remove (log_path);
   remove (shm_path);
   write_array (path, last_file);
   if (self->log != NULL)
     write_array (log_path, last_log);
-  *name = region->name;
-  return g_strdup_printf ("%s: %s", region->name, what);
 }
 
 static gboolean

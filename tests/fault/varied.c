@@ -74,7 +74,7 @@ varied_new_reports (void)
 gboolean
 varied_was_removed (const char *name)
 {
-  return g_str_has_prefix (name, "removed-");
+  return g_str_has_prefix (name, "removed-") || g_str_equal (name, "draft") || g_str_equal (name, "moved");
 }
 
 const VariedReport *
@@ -96,7 +96,6 @@ save_history (CauStore *store, const guint64 *ids)
 {
   g_autoptr (GBytes) first = fixture_bytes (900, 2 * STORED_CHUNK + 3000);
   g_autoptr (GBytes) dense = fixture_dense_bytes (901, 60000);
-  g_autoptr (GBytes) renamed = fixture_bytes (601, 9000);
   g_autoptr (GBytes) moved = fixture_bytes (602, 7000);
 
   for (guint i = 0; i < 8; i++)
@@ -107,7 +106,7 @@ save_history (CauStore *store, const guint64 *ids)
     }
   fixture_save (store, ids[4], "replaced", dense);
   fixture_save (store, ids[4], "appended", first);
-  fixture_save (store, ids[4], "draft", renamed);
+  fixture_save (store, ids[4], "draft", dense);
   fixture_save (store, ids[0], "moved", moved);
 }
 
@@ -116,9 +115,11 @@ change_history (CauStore *store, const guint64 *ids)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CauUpload) upload = fixture_begin (store, ids[4], "appended", 0);
+  g_autoptr (GBytes) renamed = fixture_bytes (601, 9000);
 
   fixture_append_text (upload, APPENDED_TEXT);
   fixture_commit (upload);
+  fixture_save (store, ids[4], "draft", renamed);
   assert_done (cau_store_rename_report (store, ids[4], "draft", ids[4], "renamed", CAU_RENAME_NO_REPLACE, &error),
                &error);
   assert_done (cau_store_rename_report (store, ids[0], "moved", ids[4], "moved", CAU_RENAME_REPLACE, &error), &error);

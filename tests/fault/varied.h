@@ -21,7 +21,7 @@ GPtrArray *varied_new_reports (void);
 /* Makes all of it in the empty @store. */
 void varied_save (CauStore *store);
 
-/* Whether a report of that name was removed. */
+/* Whether a report of that name was there and was removed, renamed or moved. */
 gboolean varied_was_removed (const char *name);
 
 /* The report @name of @guid in @reports; NULL: there is none. */
