@@ -13,13 +13,12 @@ struct _CauReader
   CauStore       *store;
   CauReportInfo   info; /* immutable; its version is pinned */
   guint64         chunk_size;
+  gint            left_chunks; /* in the store's cache; atomic */
 
   GMutex   lock;        /* guards what follows */
   guint64  next_offset; /* of cau_reader_next_chunk() */
   guint32  next_number;
   gboolean finished;
-  guint64  cached_number; /* the chunk that was decoded last: G_MAXUINT64 is none */
-  guint8  *cached;
 };
 
 CauReader *
@@ -31,7 +30,6 @@ cau_reader_new (CauStore *store, const CauReportInfo *info, guint64 chunk_size)
   self->store = cau_store_ref (store);
   cau_report_info_copy (info, &self->info);
   self->chunk_size = chunk_size;
-  self->cached_number = G_MAXUINT64;
   g_mutex_init (&self->lock);
   return self;
 }
@@ -48,10 +46,11 @@ cau_reader_unref (CauReader *self)
 {
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
+  if (g_atomic_int_get (&self->left_chunks))
+    cau_chunk_cache_forget (self->store->chunks, self->info.version);
   self->store->backend->klass->unpin (self->store->backend, self->info.version);
   cau_report_info_clear (&self->info);
   g_mutex_clear (&self->lock);
-  g_free (self->cached);
   cau_store_unref (self->store);
   g_free (self);
 }
@@ -178,48 +177,44 @@ load_chunk (CauReader *self, guint64 number, guint8 *raw, GError **error)
   return FALSE;
 }
 
-static gboolean
-copy_cached (CauReader *self, guint64 number, gsize at, guint8 *buffer, gsize length)
+/* Returns: (transfer full): all of chunk @number, of which a part was asked for. @is_end: so was its end, so that a sequential
+ * reader is done with it. */
+static GBytes *
+get_chunk (CauReader *self, guint64 number, gboolean is_end, GError **error)
 {
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  CauChunkCache     *cache = self->store->chunks;
+  gsize              length = chunk_length (self, number);
+  g_autofree guint8 *raw = NULL;
+  GBytes            *chunk = cau_chunk_cache_find (cache, self->info.version, number, is_end);
 
-  if (self->cached_number != number)
-    return FALSE;
-  memcpy (buffer, self->cached + at, length);
-  return TRUE;
+  if (chunk != NULL)
+    return chunk;
+  raw = g_malloc (length);
+  if (!load_chunk (self, number, raw, error))
+    return NULL;
+  chunk = g_bytes_new_take (g_steal_pointer (&raw), length);
+  if (is_end)
+    return chunk;
+  cau_chunk_cache_add (cache, self->info.version, number, chunk);
+  g_atomic_int_set (&self->left_chunks, TRUE);
+  return chunk;
 }
 
-static void
-keep_cached (CauReader *self, guint64 number, guint8 **raw)
-{
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  guint8       *old = self->cached;
-
-  self->cached = *raw;
-  self->cached_number = number;
-  *raw = old;
-}
-
-/* Reads @length bytes, which lie within one stored chunk. The reader's lock is not held over the store's I/O:
- * the kernel reads ahead with several requests at once. */
+/* Reads @length bytes, which lie within one stored chunk. No lock is held over the store's I/O: the kernel reads ahead with
+ * several requests at once. */
 static gboolean
 read_part (CauReader *self, guint64 offset, guint8 *buffer, gsize length, GError **error)
 {
-  guint64            number = offset / CAU_STORED_CHUNK_SIZE;
-  gsize              at = offset % CAU_STORED_CHUNK_SIZE, whole = chunk_length (self, number);
-  g_autofree guint8 *raw = NULL;
+  guint64 number = offset / CAU_STORED_CHUNK_SIZE;
+  gsize   at = offset % CAU_STORED_CHUNK_SIZE, whole = chunk_length (self, number);
+  g_autoptr (GBytes) chunk = NULL;
 
   if (length == whole)
     return load_chunk (self, number, buffer, error);
-  if (copy_cached (self, number, at, buffer, length))
-    return TRUE;
-  raw = g_malloc (CAU_STORED_CHUNK_SIZE);
-  if (!load_chunk (self, number, raw, error))
+  chunk = get_chunk (self, number, at + length == whole, error);
+  if (chunk == NULL)
     return FALSE;
-  memcpy (buffer, raw + at, length);
-  /* The end of a chunk was asked for: a sequential reader is done with it. */
-  if (at + length < whole)
-    keep_cached (self, number, &raw);
+  memcpy (buffer, (const guint8 *) g_bytes_get_data (chunk, NULL) + at, length);
   return TRUE;
 }
 

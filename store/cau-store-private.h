@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cau-backend.h"
+#include "cau-chunk-cache.h"
 #include "cau-shares.h"
 #include "cau-target.h"
 
@@ -15,6 +16,7 @@ struct _CauStore
   guint64         max_report_size; /* never 0; set before threads use the store */
   CauTargets     *targets;
   CauShares      *shares;   /* what its uploads take */
+  CauChunkCache  *chunks;   /* what its readers have decoded */
   GThreadPool    *rebasers; /* of CauUpload: appends that have to be put after somebody else's commit */
   GThreadPool    *hashers;  /* of CauUpload: commits that take seconds before they come to the backend */
   GThreadPool    *encoders; /* see cau-encoder.h; NULL when opened for reading only */

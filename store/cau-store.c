@@ -63,6 +63,7 @@ cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error)
   self->max_report_size = CAU_REPORT_SIZE_MAX;
   self->targets = cau_targets_new ();
   self->shares = cau_shares_new ();
+  self->chunks = cau_chunk_cache_new ();
   self->rebasers = g_thread_pool_new (cau_upload_rebase, self, REBASERS_MAX, FALSE, NULL);
   self->hashers = g_thread_pool_new (cau_upload_hash, self, HASHERS_MAX, FALSE, NULL);
   if (!backend->read_only)
@@ -89,6 +90,7 @@ store_free (gpointer data)
   self->backend->klass->close (self->backend);
   cau_targets_free (self->targets);
   cau_shares_free (self->shares);
+  cau_chunk_cache_free (self->chunks);
   g_free (self->uri);
   g_free (self);
   return NULL;

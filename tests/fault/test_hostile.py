@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+import mmap
 import os
 import resource
 import select
@@ -15,8 +16,8 @@ import amount
 import harness
 import store_file
 import workload
-from harness import (CHUNK, FALLOC_FL_KEEP_SIZE, exists, fallocate, needs_root, random_bytes, read_file, wait_until,
-                     write_file)
+from harness import (CHUNK, FALLOC_FL_KEEP_SIZE, exists, fallocate, needs_root, random_bytes, read_file, text_bytes,
+                     wait_until, write_file)
 
 MIB = 1 << 20
 LARGEST_REPORT = 4 << 30  # by default
@@ -200,7 +201,7 @@ class Names(HostileTest):
 
 
 class Handles(HostileTest):
-    READERS, WRITERS, REPORTS = 10_000, 3_000, 200
+    READERS, WRITERS, REPORTS, BLOCK = 10_000, 3_000, 200, 4096
 
     def test_many_handles_at_once(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -211,19 +212,27 @@ class Handles(HostileTest):
             self.skipTest(f"a process of this user may have {hard} open files, not {wanted}")
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, max(hard, wanted)))
         before = self.memory()
-        for number in range(self.REPORTS):
-            write_file(self.path(f"r{number}"), b"report %d" % number)
-        readers = [self.open(self.path(f"r{number % self.REPORTS}")) for number in range(self.READERS)]
+        reports = [text_bytes(2 * CHUNK, number) for number in range(self.REPORTS)]
+        for number, data in enumerate(reports):
+            write_file(self.path(f"r{number}"), data)
+        readers = [self.open(self.path(f"r{number % self.REPORTS}"), os.O_RDONLY | os.O_DIRECT)
+                   for number in range(self.READERS)]
+        block = mmap.mmap(-1, self.BLOCK)
+        for number, fd in enumerate(readers):
+            self.assertEqual(os.preadv(fd, [block], 0), self.BLOCK)
+            self.assertEqual(block[:], reports[number % self.REPORTS][:self.BLOCK])
         writers = [self.open(self.path(f"w{number}"), os.O_WRONLY | os.O_CREAT) for number in range(self.WRITERS)]
         for number, fd in enumerate(writers):
             os.write(fd, b"writer %d" % number)
         self.assert_works()
         used = self.memory() - before
-        self.assertLess(used, 256 * MIB)
+        self.assertLess(used, 128 * MIB)
         for number, fd in enumerate(readers):
-            self.assertEqual(os.pread(fd, 100, 0), b"report %d" % (number % self.REPORTS))
+            self.assertEqual(os.preadv(fd, [block], CHUNK + self.BLOCK), self.BLOCK)
+            self.assertEqual(block[:], reports[number % self.REPORTS][CHUNK + self.BLOCK:CHUNK + 2 * self.BLOCK])
         for fd in writers + readers:
             self.close(fd)
+        wait_until(lambda: self.memory() < before + 40 * MIB, "the memory of closed handles goes back")
         for number in range(self.WRITERS):
             self.assertEqual(read_file(self.path(f"w{number}")), b"writer %d" % number)
         amount.tell(f"{self.READERS} readers and {self.WRITERS} writers at once: {used / MIB:.0f} MiB of the daemon")

@@ -276,6 +276,80 @@ holes_read_as_zeros (void **state)
   assert_chunks (f, zeros, STORED_CHUNK + 1);
 }
 
+/* ---- many readers ---- */
+
+#define MANY 2000
+#define MANY_CHUNKS 600
+#define BLOCK ((gsize) 4096)
+
+/* Readers that have each read the start of a chunk, and may go on. */
+static GPtrArray *
+begin_reading (StoreFixture *f, guint n, GBytes *bytes)
+{
+  GPtrArray *readers = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_reader_unref);
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_ptr_array_add (readers, fixture_get_report (f->store, f->id, "a", STORED_CHUNK));
+      assert_read_at (readers->pdata[i], bytes, i % MANY_CHUNKS * STORED_CHUNK, BLOCK);
+    }
+  return readers;
+}
+
+static void
+readers_of_parts_of_chunks_keep_little_memory (void **state)
+{
+  const gsize   size = MANY_CHUNKS * STORED_CHUNK;
+  StoreFixture *f = *state;
+  g_autoptr (GBytes) zeros = g_bytes_new_take (g_malloc0 (size), size);
+  g_autoptr (GPtrArray) readers = NULL;
+  g_autoptr (CauUpload) upload = fixture_begin (f->store, f->id, "a", CAU_UPLOAD_TRUNCATE);
+  guint64 before, peak;
+
+  fixture_truncate (upload, size);
+  fixture_commit (upload);
+  fixture_forget_peak_memory ();
+  before = fixture_peak_memory ();
+  readers = begin_reading (f, MANY, zeros);
+  peak = fixture_peak_memory ();
+  print_message ("# %d readers of a part: %d KiB more memory at the peak\n", MANY, (int) ((peak - before) / 1024));
+  /* A chunk of each would be 250 MiB. */
+  assert_true (peak - before < 48 * 1024 * 1024 + FIXTURE_MEMORY_SLACK);
+}
+
+static void
+many_readers_read_the_parts_of_chunks_in_turns (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GBytes) bytes = fixture_bytes (9, MANY_CHUNKS * STORED_CHUNK);
+  g_autoptr (GPtrArray) readers = NULL;
+
+  fixture_save (f->store, f->id, "a", bytes);
+  readers = begin_reading (f, MANY_CHUNKS, bytes);
+  for (guint block = 1; block < STORED_CHUNK / BLOCK; block += 10)
+    for (guint i = 0; i < readers->len; i++)
+      assert_read_at (readers->pdata[i], bytes, i * STORED_CHUNK + block * BLOCK, BLOCK);
+}
+
+static void
+parts_are_of_the_version_that_is_read (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GBytes) first = fixture_bytes (10, STORED_CHUNK + 10);
+  g_autoptr (GBytes) second = fixture_bytes (11, STORED_CHUNK + 10);
+  g_autoptr (CauReader) old = NULL;
+  g_autoptr (CauReader) new = NULL;
+
+  fixture_save (f->store, f->id, "a", first);
+  old = fixture_get_report (f->store, f->id, "a", STORED_CHUNK);
+  assert_read_at (old, first, 10, 100);
+  fixture_save (f->store, f->id, "a", second);
+  new = fixture_get_report (f->store, f->id, "a", STORED_CHUNK);
+  assert_read_at (new, second, 10, 100);
+  assert_read_at (old, first, 110, STORED_CHUNK - 110);
+  assert_read_at (new, second, 110, STORED_CHUNK - 110);
+}
+
 /* ---- several threads ---- */
 
 typedef struct
@@ -376,6 +450,9 @@ main (void)
     STORE_TEST (read_at_random),
     STORE_TEST (reading_at_offsets_leaves_the_chunks_alone),
     STORE_TEST (holes_read_as_zeros),
+    STORE_TEST (readers_of_parts_of_chunks_keep_little_memory),
+    STORE_TEST (many_readers_read_the_parts_of_chunks_in_turns),
+    STORE_TEST (parts_are_of_the_version_that_is_read),
     STORE_TEST (threads_share_a_reader),
   };
 
