@@ -5,6 +5,10 @@
 
 #include <errno.h>
 
+/* What closes have to compute at the end of the mount, such as the checksum of gigabytes, is given up after this time: systemd kills
+ * the daemon, and with it what closes have in hand, 90 s after it asked it to end. */
+#define FINISH_TIME (60 * G_TIME_SPAN_SECOND)
+
 /* Each holds up to 512 entries. */
 #define MAX_OPEN_DIRS 1024
 
@@ -50,10 +54,16 @@ caufs_view_free (CaufsView *self)
 }
 
 static void
-wait_for_commits (CaufsView *self)
+wait_for_commits (CaufsView *self, gint64 deadline)
 {
+  gboolean is_late = FALSE;
+
   g_mutex_lock (&self->lock);
   self->is_awaited = TRUE;
+  while (self->n_commits > 0 && !is_late)
+    is_late = !g_cond_wait_until (&self->idle, &self->lock, deadline);
+  if (is_late)
+    cau_store_end_long_commits (self->store);
   while (self->n_commits > 0)
     g_cond_wait (&self->idle, &self->lock);
   g_mutex_unlock (&self->lock);
@@ -97,13 +107,14 @@ caufs_view_finish (CaufsView *self, gboolean is_unmounted)
   g_autoptr (GList) open = NULL;
   g_autoptr (GList) closed = NULL;
   g_autoptr (GList) dirs = list_open (self, self->dirs);
+  const gint64 deadline = g_get_monotonic_time () + FINISH_TIME;
 
-  wait_for_commits (self);
+  wait_for_commits (self, deadline);
   closed = is_unmounted ? list_open (self, self->handles) : NULL;
   for (GList *l = closed; l != NULL; l = l->next)
     if (caufs_handle_is_closed_unsaved (l->data))
       caufs_handle_release (l->data, ignore_done, NULL);
-  wait_for_commits (self);
+  wait_for_commits (self, deadline);
   open = list_open (self, self->handles);
   for (GList *l = open; l != NULL; l = l->next)
     discard (l->data);

@@ -5,7 +5,10 @@
  * first. */
 
 /* With more bytes to hash, as after a truncation to gigabytes, a commit would hold the thread that began it for seconds. */
-#define HASH_HERE (16 * 1024 * 1024)
+#define HASH_HERE ((guint64) 16 * 1024 * 1024)
+
+/* What is hashed, or put after what others saved, before it is somebody else's turn. */
+#define PIECE ((guint64) 64 * 1024 * 1024)
 
 /* Ends the commit in hand: first the caller is told, while what was saved stands still, then the gate opens. Whoever waits for
  * that may free the upload as soon as the lock is let go. */
@@ -14,6 +17,8 @@ finish_commit (CauUpload *self, const GError *error)
 {
   gboolean *finished = self->finished;
 
+  self->is_outrun = FALSE;
+  g_clear_pointer (&self->rebased, cau_staging_free);
   self->callback (self, error, self->user_data);
   g_mutex_lock (&self->lock);
   self->busy = FALSE;
@@ -51,7 +56,8 @@ commit_done (CauOp *op)
   cau_target_end_commit (self->target, error == NULL && !self->op.removed ? self->op.saved.report : 0);
   if (error != NULL && self->op.check_base && g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CONFLICT))
     {
-      g_thread_pool_push (self->store->rebasers, self, NULL);
+      self->is_outrun = TRUE;
+      cau_turns_push (self->store->commits, cau_share_get_uid (self->share), self, TRUE);
       return;
     }
   if (error != NULL)
@@ -120,20 +126,47 @@ open_current (CauUpload *self, GError **error)
   return reader;
 }
 
+/* Makes self->rebased, which begins as what the report is now. */
 static gboolean
-append_again (CauUpload *self, CauStaging *to, GError **error)
+begin_rebasing (CauUpload *self, GError **error)
 {
-  CauReader         *base = cau_staging_get_base (self->staging);
-  guint64            offset = base != NULL ? cau_reader_get_info (base)->size : 0;
+  g_autoptr (GError) local = NULL;
+  CauReader *base = open_current (self, &local);
+
+  /* Gone again: the commit finds out what that means. */
+  if (local != NULL && !g_error_matches (local, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  self->rebased = cau_staging_new (self->store, self->share, base);
+  return TRUE;
+}
+
+static guint64
+base_size (CauStaging *staging)
+{
+  CauReader *base = cau_staging_get_base (staging);
+
+  return base != NULL ? cau_reader_get_info (base)->size : 0;
+}
+
+/* Puts the next PIECE of what was appended into self->rebased. */
+static gboolean
+append_again (CauUpload *self, gboolean *has_more, GError **error)
+{
+  CauStaging        *to = self->rebased;
+  const guint64      done = cau_staging_get_size (to) - base_size (to);
+  guint64            offset = base_size (self->staging) + done, end = offset + PIECE;
   g_autofree guint8 *buffer = g_malloc (CAU_STORED_CHUNK_SIZE);
   gsize              n_read;
 
-  for (;; offset += n_read)
+  for (; offset < end; offset += n_read)
     {
       if (!cau_staging_read (self->staging, offset, buffer, CAU_STORED_CHUNK_SIZE, &n_read, error))
         return FALSE;
       if (n_read == 0)
-        return TRUE;
+        break;
       if (cau_staging_get_size (to) + n_read > self->store->max_report_size)
         {
           g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_TOO_BIG,
@@ -144,6 +177,8 @@ append_again (CauUpload *self, CauStaging *to, GError **error)
       if (!cau_staging_write (to, cau_staging_get_size (to), buffer, n_read, error))
         return FALSE;
     }
+  *has_more = offset >= end;
+  return TRUE;
 }
 
 /* @staging: (transfer full): the bytes that the report has now, and what was appended after them. An upload that
@@ -163,40 +198,55 @@ take_rebased (CauUpload *self, CauStaging *staging)
 }
 
 /* What was appended goes after the bytes that the report has now, and is committed again. */
-void
-cau_upload_rebase (gpointer upload, gpointer store)
+static gboolean
+rebase (CauUpload *self, GError **error)
+{
+  gboolean has_more;
+
+  if ((self->rebased == NULL && !begin_rebasing (self, error)) || !append_again (self, &has_more, error))
+    return FALSE;
+  self->is_outrun = has_more;
+  if (!has_more)
+    take_rebased (self, g_steal_pointer (&self->rebased));
+  return TRUE;
+}
+
+static gboolean
+is_long (CauUpload *self)
+{
+  return self->is_outrun || cau_staging_get_unhashed (self->staging) > HASH_HERE;
+}
+
+/* The next piece of what there is to compute. */
+static gboolean
+compute (CauUpload *self, GError **error)
+{
+  if (g_atomic_int_get (&self->store->hurries))
+    {
+      g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_IO,
+                   "the store is about to be closed, and there is no time left to compute the report's checksum");
+      return FALSE;
+    }
+  return self->is_outrun ? rebase (self, error) : cau_staging_hash (self->staging, PIECE, error);
+}
+
+gboolean
+cau_upload_go_on (gpointer upload, G_GNUC_UNUSED gpointer store)
 {
   CauUpload *self = upload;
   g_autoptr (GError) error = NULL;
-  g_autoptr (CauStaging) staging = NULL;
-  CauReader *base;
 
   cau_backend_enter_thread ();
-  base = open_current (self, &error);
-  /* Gone again: the commit finds out what that means. */
-  if (g_error_matches (error, CAU_STORE_ERROR, CAU_STORE_ERROR_NOT_FOUND))
-    g_clear_error (&error);
-  if (error == NULL)
+  if (!compute (self, &error))
     {
-      staging = cau_staging_new (store, self->share, base);
-      if (append_again (self, staging, &error))
-        {
-          take_rebased (self, g_steal_pointer (&staging));
-          submit_commit (self);
-          return;
-        }
-      /* It has the upload's share, and the upload may be gone once the commit is finished. */
-      g_clear_pointer (&staging, cau_staging_free);
+      cau_upload_die (self, error);
+      finish_commit (self, error);
+      return FALSE;
     }
-  cau_upload_die (self, error);
-  finish_commit (self, error);
-}
-
-void
-cau_upload_hash (gpointer upload, G_GNUC_UNUSED gpointer store)
-{
-  cau_backend_enter_thread ();
-  submit_commit (upload);
+  if (is_long (self))
+    return TRUE;
+  submit_commit (self);
+  return FALSE;
 }
 
 static void
@@ -221,10 +271,10 @@ start_commit (CauUpload *self, CauCommitCallback callback, gpointer user_data, g
   g_mutex_unlock (&self->lock);
   if (!needed)
     finish_commit (self, NULL);
-  else if (cau_staging_get_unhashed (self->staging) <= HASH_HERE)
-    submit_commit (self);
+  else if (is_long (self))
+    cau_turns_push (self->store->commits, cau_share_get_uid (self->share), self, FALSE);
   else
-    g_thread_pool_push (self->store->hashers, self, NULL);
+    submit_commit (self);
 }
 
 void

@@ -84,6 +84,12 @@ cau_share_leave (CauShare *self)
   g_free (self);
 }
 
+guint32
+cau_share_get_uid (const CauShare *self)
+{
+  return self->uid;
+}
+
 gboolean
 cau_share_take_staged (CauShare *self, guint64 bytes, GError **error)
 {

@@ -21,6 +21,7 @@ void cau_shares_set_limits (CauShares *self, guint64 max_uploads, guint64 max_st
 /* Begins an upload of user @uid, and ends it. Errors: TOO_MANY. */
 CauShare *cau_shares_join (CauShares *self, guint32 uid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void      cau_share_leave (CauShare *self);
+guint32   cau_share_get_uid (const CauShare *self);
 
 /* @bytes more, or fewer, are staged. Errors: NO_SPACE when there is no more for anybody, QUOTA when there is none for this user. */
 gboolean cau_share_take_staged (CauShare *self, guint64 bytes, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -3,13 +3,19 @@
 
 #include "cau-codec.h"
 
-static gboolean
-hash_rest (CauStaging *self, guint8 *sha256, GError **error)
+guint64
+cau_staging_get_unhashed (CauStaging *self)
 {
-  g_autofree guint8 *raw = self->hashed < self->size ? g_malloc (CHUNK) : NULL;
-  EVP_MD_CTX        *copy;
+  return self->size - MIN (self->hashed, self->size);
+}
 
-  while (self->hashed < self->size)
+gboolean
+cau_staging_hash (CauStaging *self, guint64 most, GError **error)
+{
+  const guint64      end = self->hashed + MIN (most, cau_staging_get_unhashed (self));
+  g_autofree guint8 *raw = self->hashed < end ? g_malloc (CHUNK) : NULL;
+
+  while (self->hashed < end)
     {
       gsize n_read;
 
@@ -18,18 +24,18 @@ hash_rest (CauStaging *self, guint8 *sha256, GError **error)
       EVP_DigestUpdate (self->hash, raw, n_read);
       self->hashed += n_read;
     }
-  /* Finishing spoils the state, and the upload may go on. */
-  copy = EVP_MD_CTX_new ();
-  EVP_MD_CTX_copy_ex (copy, self->hash);
-  EVP_DigestFinal_ex (copy, sha256, NULL);
-  EVP_MD_CTX_free (copy);
   return TRUE;
 }
 
-guint64
-cau_staging_get_unhashed (CauStaging *self)
+/* Finishing spoils the state, and the upload may go on. */
+static void
+finish_hash (CauStaging *self, guint8 *sha256)
 {
-  return self->size - MIN (self->hashed, self->size);
+  EVP_MD_CTX *copy = EVP_MD_CTX_new ();
+
+  EVP_MD_CTX_copy_ex (copy, self->hash);
+  EVP_DigestFinal_ex (copy, sha256, NULL);
+  EVP_MD_CTX_free (copy);
 }
 
 static GPtrArray *
@@ -70,8 +76,9 @@ gboolean
 cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error)
 {
   /* The hash first: it may read what is hot. */
-  if (!hash_rest (self, op->info.sha256, error) || !cau_staging_settle (self, 0, error))
+  if (!cau_staging_hash (self, G_MAXUINT64, error) || !cau_staging_settle (self, 0, error))
     return FALSE;
+  finish_hash (self, op->info.sha256);
   encode_hot (self);
   if (!cau_staging_check_failed (self, error))
     return FALSE;

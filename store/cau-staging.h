@@ -31,6 +31,9 @@ gboolean cau_staging_read (CauStaging *self, guint64 offset, guint8 *buffer, gsi
 /* Bytes that cau_staging_prepare() will have to read and hash: none when they were written in order. */
 guint64 cau_staging_get_unhashed (CauStaging *self);
 
+/* Reads and hashes up to @most of these, ahead of cau_staging_prepare(). */
+gboolean cau_staging_hash (CauStaging *self, guint64 most, GError **error);
+
 /* Encodes what is raw, computes the SHA-256, and fills the fields of @op that say what the bytes are. They stay
  * readable here meanwhile. */
 gboolean cau_staging_prepare (CauStaging *self, CauCommitOp *op, GError **error);

@@ -5,6 +5,7 @@
 #include "cau-chunk-cache.h"
 #include "cau-shares.h"
 #include "cau-target.h"
+#include "cau-turns.h"
 
 G_BEGIN_DECLS
 
@@ -17,8 +18,8 @@ struct _CauStore
   CauTargets     *targets;
   CauShares      *shares;   /* what its uploads take */
   CauChunkCache  *chunks;   /* what its readers have decoded */
-  GThreadPool    *rebasers; /* of CauUpload: appends that have to be put after somebody else's commit */
-  GThreadPool    *hashers;  /* of CauUpload: commits that take seconds before they come to the backend */
+  CauTurns       *commits;  /* of CauUpload: those that take seconds before they come to the backend */
+  gint            hurries;  /* cau_store_end_long_commits() was called; atomic */
   GThreadPool    *encoders; /* see cau-encoder.h; NULL when opened for reading only */
 };
 
@@ -34,8 +35,7 @@ CauReader *cau_store_open_report (CauStore *self, guint64 report, guint64 chunk_
 /* The offsets at which the chunks put so far by cau_store_put_report() end: (element-type guint64), borrowed. */
 GArray *cau_upload_get_put_ends (CauUpload *self);
 
-/* Run on a thread of store->rebasers, and store->hashers. */
-void cau_upload_rebase (gpointer upload, gpointer store);
-void cau_upload_hash (gpointer upload, gpointer store);
+/* A CauTurnsFunc, of store->commits. */
+gboolean cau_upload_go_on (gpointer upload, gpointer store);
 
 G_END_DECLS

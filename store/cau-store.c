@@ -4,11 +4,8 @@
 
 #include <string.h>
 
-/* Threads that put appends after somebody else's commit: rare, and each waits for the disk. */
-#define REBASERS_MAX 2
-
-/* Commits at once that have much to hash. */
-#define HASHERS_MAX 2
+/* Commits at once that have much to compute. */
+#define LONG_COMMITS_MAX 2
 
 /* Reports that a cursor reads at a time. */
 #define IDS_PAGE 256
@@ -64,8 +61,7 @@ cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error)
   self->targets = cau_targets_new ();
   self->shares = cau_shares_new ();
   self->chunks = cau_chunk_cache_new ();
-  self->rebasers = g_thread_pool_new (cau_upload_rebase, self, REBASERS_MAX, FALSE, NULL);
-  self->hashers = g_thread_pool_new (cau_upload_hash, self, HASHERS_MAX, FALSE, NULL);
+  self->commits = cau_turns_new (cau_upload_go_on, self, LONG_COMMITS_MAX);
   if (!backend->read_only)
     self->encoders = cau_encoder_pool_new ();
   return self;
@@ -83,8 +79,7 @@ store_free (gpointer data)
 {
   CauStore *self = data;
 
-  g_thread_pool_free (self->hashers, FALSE, TRUE);
-  g_thread_pool_free (self->rebasers, FALSE, TRUE);
+  cau_turns_free (self->commits);
   if (self->encoders != NULL)
     g_thread_pool_free (self->encoders, FALSE, TRUE);
   self->backend->klass->close (self->backend);
@@ -119,6 +114,12 @@ void
 cau_store_set_upload_limits (CauStore *self, guint64 max_uploads, guint64 max_staged, guint64 max_buffered)
 {
   cau_shares_set_limits (self->shares, max_uploads, max_staged, max_buffered);
+}
+
+void
+cau_store_end_long_commits (CauStore *self)
+{
+  g_atomic_int_set (&self->hurries, TRUE);
 }
 
 const char *

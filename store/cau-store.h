@@ -92,6 +92,10 @@ gboolean cau_store_set_limits (CauStore *self, guint64 max_size, guint64 max_rep
  * with QUOTA. Call it before the store is used by other threads. */
 void cau_store_set_upload_limits (CauStore *self, guint64 max_uploads, guint64 max_staged, guint64 max_buffered);
 
+/* From now on commits, those in hand too, fail with IO when they still have seconds of computing before them: a process that has to
+ * end would wait for them. */
+void cau_store_end_long_commits (CauStore *self);
+
 /* The path or URI that the store was opened by, for messages. Borrowed, never NULL. */
 const char *cau_store_get_uri (CauStore *self);
 gboolean    cau_store_is_read_only (CauStore *self);

@@ -34,6 +34,8 @@ struct _CauUpload
 
   /* The commit in hand. */
   CauCommitOp       op;
+  gboolean          is_outrun; /* somebody else's came first: what was appended goes after that */
+  CauStaging       *rebased;   /* as much of it as has been put there; NULL: nothing yet */
   CauCommitCallback callback;
   gpointer          user_data;
   gboolean         *finished; /* of the caller that waits for it; NULL: it holds a reference instead */

@@ -178,6 +178,94 @@ holes_count_as_well (void **state)
   assert_failed (cau_upload_truncate (upload, G_GUINT64_CONSTANT (1) << 40, &error), &error, CAU_STORE_ERROR_QUOTA);
 }
 
+/* ---- time ---- */
+
+#define N_ZEROS 12
+#define HALF (N_ZEROS / 2)
+
+/* An upload of zeros that have to be hashed when it is committed. */
+static CauUpload *
+begin_zeros (StoreFixture *f, guint32 uid, const char *name, guint64 size)
+{
+  CauUpload *upload = begin (f, uid, name);
+
+  fixture_truncate (upload, size);
+  return upload;
+}
+
+/* Hands in the commits of N_ZEROS uploads of user USER, which take seconds together. */
+static GPtrArray *
+commit_zeros (StoreFixture *f, FixtureCommits *commits)
+{
+  GPtrArray *uploads = g_ptr_array_new_with_free_func ((GDestroyNotify) cau_upload_unref);
+
+  for (guint i = 0; i < N_ZEROS; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("zeros-%u", i);
+
+      g_ptr_array_add (uploads, begin_zeros (f, USER, name, 128 * MIB));
+    }
+  for (guint i = 0; i < N_ZEROS; i++)
+    fixture_commits_add (commits, uploads->pdata[i]);
+  return uploads;
+}
+
+static guint
+count_done (FixtureCommits *commits)
+{
+  guint n;
+
+  g_mutex_lock (&commits->lock);
+  n = commits->n_done;
+  g_mutex_unlock (&commits->lock);
+  return n;
+}
+
+static void
+users_with_much_to_hash_take_turns (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauUpload) other = begin_zeros (f, USER + 1, "other", 192 * MIB);
+  g_autoptr (GPtrArray) uploads = NULL;
+  FixtureCommits commits;
+  guint          n_done;
+
+  fixture_commits_init (&commits);
+  uploads = commit_zeros (f, &commits);
+  assert_done (cau_upload_commit (other, NULL, &error), &error);
+  n_done = count_done (&commits);
+  fixture_commits_wait (&commits);
+  print_message ("# %u of %d commits of another user were done first\n", n_done, N_ZEROS);
+  assert_true (n_done < N_ZEROS - 3);
+  assert_int_equal (commits.n_done, N_ZEROS);
+  fixture_commits_clear (&commits);
+}
+
+static void
+long_commits_can_be_given_up (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CauUpload) late = begin_zeros (f, USER, "late", 32 * MIB);
+  g_autoptr (GPtrArray) uploads = NULL;
+  g_autoptr (GPtrArray) names = NULL;
+  FixtureCommits commits;
+
+  fixture_commits_init (&commits);
+  uploads = commit_zeros (f, &commits);
+  cau_store_end_long_commits (f->store);
+  fixture_commits_wait (&commits);
+  assert_true (commits.n_failed > HALF);
+  assert_int_equal (commits.last_error->code, CAU_STORE_ERROR_IO);
+  fixture_commits_clear (&commits);
+  assert_failed (cau_upload_commit (late, NULL, &error), &error, CAU_STORE_ERROR_IO);
+  fixture_save_text (f->store, f->id, "short", "text");
+  names = fixture_list (f->store, f->id, NULL);
+  assert_true (names->len < HALF);
+  assert_string_equal (names->pdata[0], "short");
+}
+
 /* ---- memory ---- */
 
 static void
@@ -227,6 +315,8 @@ main (void)
     STORE_TEST (bytes_beyond_the_limit_are_refused),
     STORE_TEST (bytes_that_are_replaced_or_saved_do_not_count),
     STORE_TEST (holes_count_as_well),
+    STORE_TEST (users_with_much_to_hash_take_turns),
+    STORE_TEST (long_commits_can_be_given_up),
     STORE_TEST (uploads_keep_what_was_written_with_hardly_any_memory),
   };
 

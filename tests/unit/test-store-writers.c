@@ -164,24 +164,28 @@ upload_that_also_wrote_does_not_merge (void **state)
   fixture_assert_text (f->store, f->id, "a", "OLD\nadded\n");
 }
 
+#define LARGE ((gsize) 70000001)
+#define SMALL ((gsize) 2000003)
+
+/* The one that comes second is put after the other in several pieces. */
 static void
 large_appends_merge (void **state)
 {
   StoreFixture *f = *state;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) first_bytes = fixture_dense_bytes (1, 3000001);
-  g_autoptr (GBytes) second_bytes = fixture_dense_bytes (2, 2000003);
+  g_autoptr (GBytes) first_bytes = fixture_dense_bytes (1, LARGE);
+  g_autoptr (GBytes) second_bytes = fixture_dense_bytes (2, SMALL);
   g_autoptr (CauUpload) first = fixture_begin (f->store, f->id, "a", 0);
   g_autoptr (CauUpload) second = fixture_begin (f->store, f->id, "a", 0);
   g_autoptr (GByteArray) expected = g_byte_array_new ();
   g_autoptr (GBytes) bytes = NULL;
 
-  assert_done (cau_upload_append (first, g_bytes_get_data (first_bytes, NULL), 3000001, &error), &error);
-  assert_done (cau_upload_append (second, g_bytes_get_data (second_bytes, NULL), 2000003, &error), &error);
+  assert_done (cau_upload_append (first, g_bytes_get_data (first_bytes, NULL), LARGE, &error), &error);
+  assert_done (cau_upload_append (second, g_bytes_get_data (second_bytes, NULL), SMALL, &error), &error);
   fixture_commit (second);
   fixture_commit (first);
-  g_byte_array_append (expected, g_bytes_get_data (second_bytes, NULL), 2000003);
-  g_byte_array_append (expected, g_bytes_get_data (first_bytes, NULL), 3000001);
+  g_byte_array_append (expected, g_bytes_get_data (second_bytes, NULL), SMALL);
+  g_byte_array_append (expected, g_bytes_get_data (first_bytes, NULL), LARGE);
   bytes = g_bytes_new (expected->data, expected->len);
   fixture_assert_report (f->store, f->id, "a", bytes);
 }
