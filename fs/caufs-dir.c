@@ -8,6 +8,12 @@
 /* Orchestrators are listed so many at a time. */
 #define PAGE 256
 
+/* Places that a listing remembers; the longer it gets, the farther apart. */
+#define MAX_CHECKPOINTS 64
+
+/* Its memory in files, see caufs-crowd.h: two pages of reports with names of 255 bytes. */
+#define WEIGHT 16
+
 /* Offsets of "." and "..". */
 #define N_DOTS 2
 
@@ -27,6 +33,7 @@ struct _CaufsDir
 
   GMutex  lock;
   GArray *checkpoints; /* (element-type CaufsCheckpoint), by offset; lock, as what follows */
+  guint64 step;        /* how far apart they have to be */
   guint64 offset;      /* of the entry that fetch_next() gives next */
   char   *last;        /* owned; the name before it; NULL at the start */
   gint    generation;  /* CaufsView.generation when the listing was started */
@@ -63,11 +70,13 @@ caufs_dir_open (CaufsView *view, guint64 ino, uid_t uid, CaufsDir **dir)
   self->ino = ino;
   self->uid = uid;
   g_mutex_init (&self->lock);
+  self->step = 1;
   self->checkpoints = g_array_new (FALSE, FALSE, sizeof (CaufsCheckpoint));
   g_array_set_clear_func (self->checkpoints, caufs_checkpoint_clear);
   g_mutex_lock (&view->lock);
   g_hash_table_add (view->dirs, self);
   g_mutex_unlock (&view->lock);
+  caufs_crowd_join (view->crowd, WEIGHT);
   *dir = self;
   return 0;
 }
@@ -97,6 +106,7 @@ caufs_dir_unref (CaufsDir *self)
   stop (self);
   g_array_unref (self->checkpoints);
   g_mutex_clear (&self->lock);
+  caufs_crowd_leave (self->view->crowd, WEIGHT);
   g_free (self);
 }
 
@@ -227,6 +237,15 @@ consume (CaufsDir *self)
 
 /* ---- positions ---- */
 
+/* Every second goes; what comes is as far apart as what stays. */
+static void
+thin_out (CaufsDir *self)
+{
+  for (guint i = 1; i < self->checkpoints->len; i++)
+    g_array_remove_index (self->checkpoints, i);
+  self->step = self->offset / self->checkpoints->len;
+}
+
 static void
 note_checkpoint (CaufsDir *self)
 {
@@ -235,8 +254,10 @@ note_checkpoint (CaufsDir *self)
 
   if (self->checkpoints->len > 0)
     newest = &g_array_index (self->checkpoints, CaufsCheckpoint, self->checkpoints->len - 1);
-  if (newest != NULL && newest->offset >= self->offset)
+  if (newest != NULL && self->offset < newest->offset + self->step)
     return;
+  if (self->checkpoints->len == MAX_CHECKPOINTS)
+    thin_out (self);
   checkpoint.name = g_strdup (self->last);
   g_array_append_val (self->checkpoints, checkpoint);
 }
@@ -279,7 +300,10 @@ seek (CaufsDir *self, guint64 offset)
   if (can_go_on (self, offset))
     return 0;
   if (offset == 0)
-    g_array_set_size (self->checkpoints, 0);
+    {
+      g_array_set_size (self->checkpoints, 0);
+      self->step = 1;
+    }
   from = offset == self->offset ? (CaufsCheckpoint){ offset, self->last } : find_checkpoint (self, offset);
   r = start (self, &from);
   if (r < 0)

@@ -3,12 +3,6 @@
 #include "caufs-log.h"
 #include "caufs-view.h"
 
-#include <malloc.h>
-
-/* From so many handles at once on, what they took is given back when all but an eighth of them are closed: malloc keeps it in pieces
- * between which others live on, and after each such crowd a little more. */
-#define CROWD 1024
-
 /* ---- life ---- */
 
 static CaufsHandle *
@@ -21,8 +15,8 @@ caufs_handle_new (CaufsView *view)
   g_mutex_init (&self->lock);
   g_mutex_lock (&view->lock);
   g_hash_table_add (view->handles, self);
-  view->most = MAX (view->most, g_hash_table_size (view->handles));
   g_mutex_unlock (&view->lock);
+  caufs_crowd_join (view->crowd, 1);
   return self;
 }
 
@@ -75,38 +69,15 @@ caufs_handle_unref (CaufsHandle *self)
   g_free (self);
 }
 
-/* Whether it was one of a crowd that is gone. */
-static gboolean
-leave_crowd (CaufsView *view, CaufsHandle *self)
-{
-  gboolean is_gone;
-  guint    n;
-
-  g_mutex_lock (&view->lock);
-  g_hash_table_remove (view->handles, self);
-  n = g_hash_table_size (view->handles);
-  is_gone = view->most >= CROWD && n < view->most / 8;
-  if (is_gone)
-    {
-      view->most = n;
-      view->has_stragglers = TRUE;
-    }
-  else if (n == 0 && view->has_stragglers)
-    {
-      /* An eighth of a crowd of uploads can hold tens of megabytes. */
-      view->has_stragglers = FALSE;
-      is_gone = TRUE;
-    }
-  g_mutex_unlock (&view->lock);
-  return is_gone;
-}
-
 void
 caufs_handle_close (CaufsHandle *self)
 {
-  gboolean is_crowd_gone = leave_crowd (self->view, self);
+  CaufsView *view = self->view;
 
-  cau_quota_give (self->view->open_files, self->uid, 1);
+  g_mutex_lock (&view->lock);
+  g_hash_table_remove (view->handles, self);
+  g_mutex_unlock (&view->lock);
+  cau_quota_give (view->open_files, self->uid, 1);
   if (self->upload != NULL)
     {
       caufs_node_drop_handle (self->node, self, self->upload);
@@ -115,8 +86,7 @@ caufs_handle_close (CaufsHandle *self)
       cau_upload_retire (self->upload);
     }
   caufs_handle_unref (self);
-  if (is_crowd_gone)
-    malloc_trim (0);
+  caufs_crowd_leave (view->crowd, 1);
 }
 
 /* ---- reading and writing ---- */

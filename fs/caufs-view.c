@@ -26,6 +26,7 @@ caufs_view_new (CauStore *store, const CaufsOptions *options, CaufsChangedFunc c
   self->recent = caufs_recent_new ();
   self->open_files = cau_quota_new (options->max_open);
   self->open_dirs = cau_quota_new (MAX_OPEN_DIRS);
+  self->crowd = caufs_crowd_new ();
   self->changed = changed;
   self->changed_data = user_data;
   g_mutex_init (&self->lock);
@@ -40,6 +41,7 @@ caufs_view_free (CaufsView *self)
 {
   g_hash_table_unref (self->handles);
   g_hash_table_unref (self->dirs);
+  caufs_crowd_free (self->crowd);
   cau_quota_free (self->open_dirs);
   cau_quota_free (self->open_files);
   caufs_recent_free (self->recent);

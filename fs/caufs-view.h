@@ -5,6 +5,7 @@
  * request, and may be called by many threads at once. Functions may wait for the store. */
 
 #include "cau-quota.h"
+#include "caufs-crowd.h"
 #include "caufs-fuse.h"
 #include "caufs-handle.h"
 #include "caufs-intents.h"
@@ -32,6 +33,7 @@ struct _CaufsView
   CaufsRecent        *recent;
   CauQuota           *open_files; /* what handles count to */
   CauQuota           *open_dirs;
+  CaufsCrowd         *crowd; /* of both */
 
   CaufsChangedFunc changed;
   gpointer         changed_data;
@@ -41,12 +43,10 @@ struct _CaufsView
 
   GMutex      lock;
   GCond       idle;
-  guint       n_commits;      /* in hand; lock */
-  gboolean    is_awaited;     /* somebody waits for idle: waking nobody is a system call too (GLib 2.74); lock */
-  GHashTable *handles;        /* set of CaufsHandle that the kernel holds; lock */
-  guint       most;           /* handles at once since memory was given back; lock */
-  gboolean    has_stragglers; /* it was when most of them had gone; lock */
-  GHashTable *dirs;           /* likewise of CaufsDir */
+  guint       n_commits;  /* in hand; lock */
+  gboolean    is_awaited; /* somebody waits for idle: waking nobody is a system call too (GLib 2.74); lock */
+  GHashTable *handles;    /* set of CaufsHandle that the kernel holds; lock */
+  GHashTable *dirs;       /* likewise of CaufsDir */
 };
 
 /* Who asks. */

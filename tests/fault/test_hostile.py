@@ -238,6 +238,25 @@ class Handles(HostileTest):
         amount.tell(f"{self.READERS} readers and {self.WRITERS} writers at once: {used / MIB:.0f} MiB of the daemon")
 
 
+class Folders(HostileTest):
+    REPORTS, FOLDERS = 600, 500
+
+    def test_many_listings_that_stop_in_the_middle_give_their_memory_back(self):
+        for number in range(self.REPORTS):
+            write_file(self.path(f"{number:0255}"), b"")
+        before = self.memory()
+        folders = [self.open(self.folder, os.O_RDONLY | os.O_DIRECTORY) for _ in range(self.FOLDERS)]
+        for folder in folders:
+            with os.scandir(folder) as listing:
+                next(listing)
+        used = self.memory() - before
+        self.assertLess(used, 192 * MIB)
+        for folder in folders:
+            self.close(folder)
+        wait_until(lambda: self.memory() < before + 16 * MIB, "the memory of the listings goes back")
+        amount.tell(f"{self.FOLDERS} listings of {self.REPORTS} names of 255 bytes: {used / MIB:.0f} MiB of the daemon")
+
+
 class Abandoned(HostileTest):
     """Uploads whose writer is killed: their memory and their space come back."""
 
