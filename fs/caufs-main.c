@@ -168,17 +168,6 @@ raise_file_limit (void)
   setrlimit (RLIMIT_NOFILE, &limit);
 }
 
-/* All that can be there: it matters for what one user gets of it. */
-static guint64
-find_max_staged (const CaufsOptions *options, CauStore *store)
-{
-  CauStoreStat stat;
-
-  if (options->max_staged != CAUFS_STAGED_AUTO)
-    return options->max_staged;
-  return cau_store_stat (store, &stat, NULL) ? stat.blocks * stat.block_size : 0;
-}
-
 static CauStore *
 open_store (const CaufsOptions *options, GError **error)
 {
@@ -187,7 +176,7 @@ open_store (const CaufsOptions *options, GError **error)
 
   if (store == NULL || !cau_store_set_limits (store, options->max_size, options->max_report_size, error))
     return NULL;
-  cau_store_set_upload_limits (store, options->max_uploads, find_max_staged (options, store), MAX_UPLOAD_MEMORY);
+  cau_store_set_upload_limits (store, options->max_uploads, options->max_staged, MAX_UPLOAD_MEMORY);
   return g_steal_pointer (&store);
 }
 

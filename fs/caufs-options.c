@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-options.h"
+#include "cau-store.h"
 #include "caufs-fuse.h"
 
 #include <getopt.h>
@@ -481,7 +482,7 @@ caufs_options_parse (int argc, char **argv, GError **error)
   self->attr_timeout = DEFAULT_TIMEOUT;
   self->entry_timeout = DEFAULT_TIMEOUT;
   self->max_report_size = DEFAULT_MAX_REPORT_SIZE;
-  self->max_staged = CAUFS_STAGED_AUTO;
+  self->max_staged = CAU_STAGED_AS_ROOM;
   self->max_uploads = DEFAULT_MAX_UPLOADS;
   self->max_open = DEFAULT_MAX_OPEN;
   if (!parse_switches (self, argc, argv, error))

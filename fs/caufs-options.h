@@ -23,8 +23,6 @@ typedef enum
   CAUFS_MODE_VERSION,
 } CaufsMode;
 
-#define CAUFS_STAGED_AUTO G_MAXUINT64
-
 /* The command line. */
 typedef struct
 {
@@ -42,7 +40,7 @@ typedef struct
   gboolean allow_others;    /* allow_other or allow_root */
   guint64  max_size;        /* bytes; 0 is no limit */
   guint64  max_report_size; /* bytes; 0 is no limit */
-  guint64  max_staged;      /* bytes; 0 is no limit, CAUFS_STAGED_AUTO as much as the store can be large */
+  guint64  max_staged;      /* bytes; 0 is no limit, or CAU_STAGED_AS_ROOM */
   guint64  max_uploads;     /* 0 is no limit */
   guint64  max_open;        /* files; 0 is no limit */
   gboolean uid_is_set;

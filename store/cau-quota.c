@@ -11,11 +11,11 @@ typedef struct
 
 struct _CauQuota
 {
-  guint64 max;
   guint32 own_uid; /* immutable; asking takes a system call */
 
   GMutex      lock;
-  guint64     n;     /* lock, as what follows */
+  guint64     max; /* lock, as what follows */
+  guint64     n;
   GHashTable *users; /* (element-type guint32 User): those who have any; the key lies in the value */
 };
 
@@ -43,12 +43,24 @@ cau_quota_free (CauQuota *self)
 void
 cau_quota_set_max (CauQuota *self, guint64 max)
 {
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
   self->max = max != 0 ? max : G_MAXUINT64;
 }
 
-guint64
-cau_quota_get_max (const CauQuota *self)
+void
+cau_quota_set_room (CauQuota *self, guint64 room)
 {
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  self->max = room < G_MAXUINT64 - self->n ? self->n + room : G_MAXUINT64;
+}
+
+guint64
+cau_quota_get_max (CauQuota *self)
+{
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
   return self->max;
 }
 

@@ -16,11 +16,14 @@ typedef enum
   CAU_QUOTA_USED_UP_BY_USER, /* the user has half of it */
 } CauQuotaResult;
 
-/* @max: 0 is no limit. To be set before threads use it. */
+/* @max: 0 is no limit. */
 CauQuota *cau_quota_new (guint64 max);
 void      cau_quota_free (CauQuota *self);
 void      cau_quota_set_max (CauQuota *self, guint64 max);
-guint64   cau_quota_get_max (const CauQuota *self);
+guint64   cau_quota_get_max (CauQuota *self);
+
+/* Makes the limit what is held now, and @room besides. */
+void cau_quota_set_room (CauQuota *self, guint64 room);
 
 /* What user @uid can have of @max, a limit of whatever kind. */
 guint64 cau_quota_share_of (const CauQuota *self, guint32 uid, guint64 max);

@@ -5,17 +5,20 @@
  * saved yet, and the memory that they hold. Users other than root, and than the one whose process this is, get at most half
  * of the first two each, so that one cannot keep all others from saving. Thread-safe. */
 
-#include "cau-error.h"
+#include "cau-store.h"
 
 G_BEGIN_DECLS
 
 typedef struct _CauShares CauShares;
 typedef struct _CauShare  CauShare; /* one upload's */
 
-CauShares *cau_shares_new (void);
+/* Bytes that there is room for; G_MAXUINT64 when that cannot be found out. With no lock held. */
+typedef guint64 (*CauSharesRoomFunc) (gpointer user_data);
+
+CauShares *cau_shares_new (CauSharesRoomFunc find_room, gpointer user_data);
 void       cau_shares_free (CauShares *self);
 
-/* 0: no limit. */
+/* 0: no limit. @max_staged: may be CAU_STAGED_AS_ROOM. */
 void cau_shares_set_limits (CauShares *self, guint64 max_uploads, guint64 max_staged, guint64 max_buffered);
 
 /* Begins an upload of user @uid, and ends it. Errors: TOO_MANY. */

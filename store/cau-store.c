@@ -45,6 +45,14 @@ open_backend (const char *uri, CauStoreOpenFlags flags, GError **error)
   return cau_sqlite_open (path, flags, error);
 }
 
+static guint64
+find_room (gpointer store)
+{
+  CauStoreStat stat;
+
+  return cau_store_stat (store, &stat, NULL) ? stat.blocks_available * stat.block_size : G_MAXUINT64;
+}
+
 CauStore *
 cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error)
 {
@@ -59,7 +67,7 @@ cau_store_open (const char *uri, CauStoreOpenFlags flags, GError **error)
   self->backend = backend;
   self->max_report_size = CAU_REPORT_SIZE_MAX;
   self->targets = cau_targets_new ();
-  self->shares = cau_shares_new ();
+  self->shares = cau_shares_new (find_room, self);
   self->chunks = cau_chunk_cache_new ();
   self->commits = cau_turns_new (cau_upload_go_on, self, LONG_COMMITS_MAX);
   if (!backend->read_only)

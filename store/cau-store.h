@@ -85,6 +85,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CauStore, cau_store_unref)
 gboolean cau_store_set_limits (CauStore *self, guint64 max_size, guint64 max_report_size,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* For @max_staged: what there is room for at the time, in the filesystem and below @max_size. */
+#define CAU_STAGED_AS_ROOM G_MAXUINT64
+
 /* Limits on what the uploads of this process may take together; 0 is none, and the default. @max_uploads: their number, beyond
  * which begin_upload() fails with TOO_MANY. @max_staged: bytes, as stored, that lie in the store and are not saved yet, beyond
  * which writes fail with NO_SPACE. @max_buffered: bytes in memory, beyond which what is written goes to the store at once.

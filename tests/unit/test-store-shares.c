@@ -178,6 +178,32 @@ holes_count_as_well (void **state)
   assert_failed (cau_upload_truncate (upload, G_GUINT64_CONSTANT (1) << 40, &error), &error, CAU_STORE_ERROR_QUOTA);
 }
 
+static void
+by_default_the_limit_is_what_there_is_room_for (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = fixture_dense_bytes (3, 24 * MIB);
+  CauUpload *user, *root;
+
+  fixture_save (f->store, f->id, "saved", bytes);
+  assert_done (cau_store_set_limits (f->store, 40 * MIB, 0, &error), &error);
+  cau_store_set_upload_limits (f->store, 0, CAU_STAGED_AS_ROOM, 0);
+  user = begin (f, USER, "user");
+  assert_failed (write_random (user, 0, 12 * MIB, &error), &error, CAU_STORE_ERROR_QUOTA);
+  root = begin (f, 0, "root");
+  assert_done (write_random (root, 0, 12 * MIB, &error), &error);
+  assert_failed (write_random (root, 12 * MIB, 12 * MIB, &error), &error, CAU_STORE_ERROR_NO_SPACE);
+  cau_upload_unref (root);
+  cau_upload_unref (user);
+
+  fixture_remove (f->store, f->id, "saved");
+  user = begin (f, USER, "user");
+  assert_done (write_random (user, 0, 12 * MIB, &error), &error);
+  assert_done (cau_upload_commit (user, NULL, &error), &error);
+  cau_upload_unref (user);
+}
+
 /* ---- time ---- */
 
 #define N_ZEROS 12
@@ -315,6 +341,7 @@ main (void)
     STORE_TEST (bytes_beyond_the_limit_are_refused),
     STORE_TEST (bytes_that_are_replaced_or_saved_do_not_count),
     STORE_TEST (holes_count_as_well),
+    STORE_TEST (by_default_the_limit_is_what_there_is_room_for),
     STORE_TEST (users_with_much_to_hash_take_turns),
     STORE_TEST (long_commits_can_be_given_up),
     STORE_TEST (uploads_keep_what_was_written_with_hardly_any_memory),
