@@ -347,7 +347,7 @@ caufs_dir_read (CaufsDir *self, off_t offset, CaufsDirAdd add, gpointer user_dat
   if (offset < 0)
     return -EINVAL;
   if (offset == 0 && caufs_ino_get_kind (self->ino) == CAUFS_NODE_ORCHESTRATOR)
-    caufs_names_wait_settled (self->view->names, caufs_ino_get_id (self->ino), NULL);
+    caufs_names_wait_settled (self->view->names, self->uid, caufs_ino_get_id (self->ino), NULL);
   g_mutex_lock (&self->lock);
   r = read_locked (self, (guint64) offset, add, user_data);
   g_mutex_unlock (&self->lock);

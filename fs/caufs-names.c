@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "caufs-names.h"
+#include "cau-quota.h"
 #include "caufs-loop.h"
 
 #include <string.h>
 
 struct _CaufsNames
 {
-  gint n_writers; /* of all names; atomic, changed with the lock held */
+  gint      n_writers; /* of all names; atomic, changed with the lock held */
+  CauQuota *waits;     /* owned */
 
   GMutex      lock;
   GCond       settled;
@@ -52,6 +54,7 @@ caufs_names_new (void)
   g_cond_init (&self->settled);
   self->table = g_hash_table_new (caufs_name_hash, caufs_name_equal);
   self->settling = g_ptr_array_new ();
+  self->waits = cau_quota_new (CAUFS_SETTLE_WAITS);
   return self;
 }
 
@@ -61,6 +64,7 @@ caufs_names_free (CaufsNames *self)
   g_warn_if_fail (g_hash_table_size (self->table) == 0);
   g_hash_table_unref (self->table);
   g_ptr_array_unref (self->settling);
+  cau_quota_free (self->waits);
   g_cond_clear (&self->settled);
   g_mutex_clear (&self->lock);
   g_free (self);
@@ -265,26 +269,40 @@ caufs_settle_note (CaufsSettle *self, CaufsName *name)
       if (!self->is_noted)
         g_ptr_array_add (table->settling, self);
       self->is_noted = TRUE;
+      self->is_awaited = FALSE;
     }
   g_mutex_unlock (&table->lock);
-}
-
-static void
-end_locked (CaufsNames *table, CaufsSettle *self)
-{
-  if (!self->is_noted)
-    return;
-  self->is_noted = FALSE;
-  g_ptr_array_remove_fast (table->settling, self);
-  g_cond_broadcast (&table->settled);
 }
 
 void
 caufs_settle_end (CaufsSettle *self, CaufsName *name)
 {
-  g_mutex_lock (&name->table->lock);
-  end_locked (name->table, self);
-  g_mutex_unlock (&name->table->lock);
+  CaufsNames *table = name->table;
+
+  g_mutex_lock (&table->lock);
+  if (self->is_noted)
+    {
+      self->is_noted = FALSE;
+      g_ptr_array_remove_fast (table->settling, self);
+      g_cond_broadcast (&table->settled);
+    }
+  g_mutex_unlock (&table->lock);
+}
+
+/* Nobody has to wait any more for closes that no RELEASE followed. */
+static void
+drop_expired_locked (CaufsNames *self, gint64 now)
+{
+  for (guint i = self->settling->len; i > 0; i--)
+    {
+      CaufsSettle *settle = g_ptr_array_index (self->settling, i - 1);
+
+      if (settle->deadline > now)
+        continue;
+      settle->is_noted = FALSE;
+      settle->is_spent = settle->is_awaited;
+      g_ptr_array_remove_index_fast (self->settling, i - 1);
+    }
 }
 
 /* One that was noted by @latest, less the time that it has. */
@@ -302,27 +320,32 @@ find_settling_locked (CaufsNames *self, guint64 orchestrator, const char *name, 
   return NULL;
 }
 
+static void
+wait_locked (CaufsNames *self, CaufsSettle *settle)
+{
+  settle->is_awaited = TRUE;
+  caufs_loop_begin_wait ();
+  g_cond_wait_until (&self->settled, &self->lock, settle->deadline);
+  caufs_loop_end_wait ();
+}
+
 void
-caufs_names_wait_settled (CaufsNames *self, guint64 orchestrator, const char *name)
+caufs_names_wait_settled (CaufsNames *self, uid_t uid, guint64 orchestrator, const char *name)
 {
   /* What is closed later does not matter to who asks now: they would wait for ever on somebody who goes on closing files. */
-  const gint64 latest = g_get_monotonic_time () + CAUFS_SETTLE_TIME;
+  const gint64 begun = g_get_monotonic_time ();
+  gboolean     may_wait = FALSE;
   CaufsSettle *settle;
 
   g_mutex_lock (&self->lock);
-  while ((settle = find_settling_locked (self, orchestrator, name, latest)) != NULL)
+  drop_expired_locked (self, begun);
+  while ((settle = find_settling_locked (self, orchestrator, name, begun + CAUFS_SETTLE_TIME)) != NULL
+         && (may_wait || (may_wait = cau_quota_take (self->waits, uid, 1) == CAU_QUOTA_OK)))
     {
-      if (g_get_monotonic_time () < settle->deadline)
-        {
-          caufs_loop_begin_wait ();
-          g_cond_wait_until (&self->settled, &self->lock, settle->deadline);
-          caufs_loop_end_wait ();
-        }
-      else
-        {
-          settle->is_spent = TRUE;
-          end_locked (self, settle);
-        }
+      wait_locked (self, settle);
+      drop_expired_locked (self, g_get_monotonic_time ());
     }
   g_mutex_unlock (&self->lock);
+  if (may_wait)
+    cau_quota_give (self->waits, uid, 1);
 }

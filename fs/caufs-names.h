@@ -60,6 +60,7 @@ typedef struct
   CaufsName *name;
   gint64     deadline; /* monotonic, microseconds */
   gboolean   is_noted;
+  gboolean   is_awaited; /* by somebody, since it was noted */
   gboolean   is_spent;
 } CaufsSettle;
 
@@ -69,7 +70,9 @@ void caufs_settle_note (CaufsSettle *self, CaufsName *name);
 /* It was no close after all, or the RELEASE has been done. */
 void caufs_settle_end (CaufsSettle *self, CaufsName *name);
 
-/* Waits until nothing of the kind is left for @name, or, when that is NULL, in the whole orchestrator. */
-void caufs_names_wait_settled (CaufsNames *self, guint64 orchestrator, const char *name);
+/* Waits until nothing of the kind is left for @name, or, when that is NULL, in the whole orchestrator. A wait takes a thread that
+ * serves the mount: of those user @uid gets CAUFS_SETTLE_WAITS / 2, see cau-quota.h, and is answered at once beyond that. */
+#define CAUFS_SETTLE_WAITS 8
+void caufs_names_wait_settled (CaufsNames *self, uid_t uid, guint64 orchestrator, const char *name);
 
 G_END_DECLS

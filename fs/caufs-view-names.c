@@ -179,7 +179,7 @@ lookup_report (CaufsView *self, const CaufsCaller *caller, guint64 id, const cha
 
   if (!cau_report_name_validate (name, NULL))
     return -ENOENT;
-  caufs_names_wait_settled (self->names, id, name);
+  caufs_names_wait_settled (self->names, caller->uid, id, name);
   is_second = caufs_intents_look_up (self->intents, caller->tid, id, name, &kind, &ticket);
   if (is_second && kind == CAUFS_INTENT_READ && lookup_for_reading (self, caller, id, name, entry) == 0)
     return 0;

@@ -218,7 +218,7 @@ open_node_for_reading (CaufsView *self, const CaufsCaller *caller, CaufsNode *no
   guint64          orchestrator;
 
   if (caufs_name_dup_key (node->name, &orchestrator, &name))
-    caufs_names_wait_settled (self->names, orchestrator, name);
+    caufs_names_wait_settled (self->names, caller->uid, orchestrator, name);
   intent = take_intent (self, caller, CAUFS_INTENT_READ, node->name);
   handle = caufs_node_ref_handle (node);
   if (handle != NULL)
