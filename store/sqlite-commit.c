@@ -79,6 +79,24 @@ cau_sqlite_apply_stage (CauSqlite *self, CauDb *db, CauStageOp *op, GError **err
 
 /* ---- the commit ---- */
 
+/* What is written to a report that was removed meanwhile is dropped. No checksum covers the index that does not lead to it, so all
+ * records are looked at before. */
+static gboolean
+check_removed (CauDb *db, guint64 report, GError **error)
+{
+  g_autoptr (CauStmt) stmt =
+    cau_db_bind (db, error, "SELECT 1 FROM versions NOT INDEXED WHERE report = ?1 AND orchestrator IS NOT NULL LIMIT 1",
+                 "i", (gint64) report);
+  gboolean done;
+
+  if (stmt == NULL || !cau_stmt_step (stmt, &done, error))
+    return FALSE;
+  if (!done)
+    g_set_error (error, CAU_STORE_ERROR, CAU_STORE_ERROR_CORRUPT,
+                 "the index of versions is damaged: it does not lead to those of report %" G_GUINT64_FORMAT, report);
+  return done;
+}
+
 /* Finds what the commit replaces, and whether it may. */
 static gboolean
 find_target (CauDb *db, CauCommitOp *op, CauReportInfo *current, gboolean *found, GError **error)
@@ -86,7 +104,8 @@ find_target (CauDb *db, CauCommitOp *op, CauReportInfo *current, gboolean *found
   op->removed = FALSE;
   if (op->info.report != 0)
     {
-      if (!cau_sqlite_lookup_current (db, op->info.report, current, found, error))
+      if (!cau_sqlite_lookup_current (db, op->info.report, current, found, error)
+          || (!*found && !check_removed (db, op->info.report, error)))
         return FALSE;
       op->removed = !*found;
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A store of format 1 is brought up to date whole or not at all: when it is killed meanwhile, when the disk is full, and when several
 processes open it at once."""
+import ctypes
 import gzip
 import os
 import random
@@ -26,6 +27,14 @@ CHUNKS = 100
 ROWS = {1: ("orchestrators", "versions", "chunks", "parts"), 2: ("orchestrators", "versions", "chunks", "inherited")}
 
 
+def checksum_of_empty(version):
+    """That of the record of an upload: its numbers are zeros, and so is its hash."""
+    function = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
+    function.argtypes, function.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_int64
+    record = version.to_bytes(8, "little") * 2 + bytes(11 * 8 + 32)
+    return function(record, len(record))
+
+
 class UpgradeTest(StoreTest):
     def setUp(self):
         super().setUp()
@@ -44,7 +53,8 @@ class UpgradeTest(StoreTest):
         database = sqlite3.connect(self.old)
         version = database.execute("SELECT max(id) + 1 FROM versions").fetchone()[0]
         database.execute("INSERT INTO versions (id, report, size, stored_size, sha256, seed, saved, mode, uid, gid, atime, mtime,"
-                         " ctime, checksum) VALUES (?1, ?1, 0, 0, zeroblob (32), 0, 0, 0, 0, 0, 0, 0, 0, 0)", (version,))
+                         " ctime, checksum) VALUES (?1, ?1, 0, 0, zeroblob (32), 0, 0, 0, 0, 0, 0, 0, 0, ?2)",
+                         (version, checksum_of_empty(version)))
         for number in range(CHUNKS):
             chunk = database.execute("INSERT INTO chunks (data) VALUES (randomblob (65536))").lastrowid
             database.execute("INSERT INTO parts VALUES (?, ?, ?, 65536, 0)", (version, number, chunk))

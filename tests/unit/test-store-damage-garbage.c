@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is no longer a report is deleted, and what one wrong bit says is garbage is not. */
+/* What is no longer a report is deleted or dropped, and what one wrong bit says is gone is not. */
 #include "store-damage.h"
 
 #include <string.h>
@@ -216,6 +216,28 @@ removing_a_damaged_report_leaves_what_others_share (void **state)
   assert_int_equal (damage_query (f, "SELECT count(*) FROM inherited"), 0);
 }
 
+/* ---- saving ---- */
+
+/* What is written to a report that was removed meanwhile is dropped, as on any filesystem. The index of versions may only say so. */
+static void
+index_of_versions_drops_nothing_that_is_saved (void **state)
+{
+  StoreFixture *f = *state;
+  g_autoptr (CauUpload) upload = NULL;
+  g_autoptr (GError) error = NULL;
+
+  fixture_save_text (f->store, f->id, "other", "text");
+  fixture_save_text (f->store, f->id, "app", "text");
+  fixture_save_text (f->store, f->id, "app", "more text");
+  fixture_close (f);
+  damage_number (f, "versions_by_report", 0, 0, 4);
+  fixture_reopen (f, 0);
+  upload = fixture_begin (f->store, f->id, "app", CAU_UPLOAD_TRUNCATE);
+  fixture_write_text (upload, 0, "new text");
+  assert_failed (cau_upload_commit (upload, NULL, &error), &error, CAU_STORE_ERROR_CORRUPT);
+  fixture_assert_text (f->store, f->id, "app", "more text");
+}
+
 int
 main (void)
 {
@@ -228,6 +250,7 @@ main (void)
     STORE_TEST (removing_a_report_deletes_no_chunks_of_another),
     STORE_TEST (index_of_names_removes_no_other_report),
     STORE_TEST (removing_a_damaged_report_leaves_what_others_share),
+    STORE_TEST (index_of_versions_drops_nothing_that_is_saved),
   };
 
   return cmocka_run_group_tests_name ("store-damage-garbage", tests, NULL, NULL);
