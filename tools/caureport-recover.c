@@ -65,6 +65,25 @@ caureport_recover_open_partial (CaureportRecover *self, const CauFinding *findin
   return FALSE;
 }
 
+static gboolean
+caureport_recover_write_at (int fd, const guint8 *data, gsize length, guint64 offset)
+{
+  while (length > 0)
+    {
+      gssize n = pwrite (fd, data, length, (off_t) offset);
+
+      if (n < 0 && errno != EINTR)
+        return FALSE;
+      if (n > 0)
+        {
+          data += n;
+          length -= (gsize) n;
+          offset += (guint64) n;
+        }
+    }
+  return TRUE;
+}
+
 static void
 caureport_recover_piece (const CauFinding *finding, guint64 offset, gconstpointer data, gsize length,
                          gpointer user_data)
@@ -74,7 +93,7 @@ caureport_recover_piece (const CauFinding *finding, guint64 offset, gconstpointe
   if (self->partial == NULL || self->failure != NULL
       || (self->version != finding->version && !caureport_recover_open_partial (self, finding)))
     return;
-  if (pwrite (self->fd, data, length, (off_t) offset) != (gssize) length)
+  if (!caureport_recover_write_at (self->fd, data, length, offset))
     caureport_set_error_from_errno (&self->failure, errno, "cannot write a piece of %s", finding->name);
 }
 
@@ -92,6 +111,19 @@ caureport_recover_judge (CaureportRecover *self, const char *old, const CauCheck
                  "%s: all reports that were found were saved, but not all else", old);
   else
     return TRUE;
+  return FALSE;
+}
+
+/* A piece that is there already is of another attempt. That is said before the new store is made, not after. */
+static gboolean
+caureport_recover_check_partial (const CaureportRecover *self, GError **error)
+{
+  g_autoptr (GDir) dir = self->partial != NULL ? g_dir_open (self->partial, 0, NULL) : NULL;
+
+  if (dir == NULL || g_dir_read_name (dir) == NULL)
+    return TRUE;
+  g_set_error (error, CAUREPORT_ERROR, CAUREPORT_ERROR_USAGE,
+               "%s is not empty: what is left of lost reports goes to a folder of its own", self->partial);
   return FALSE;
 }
 
@@ -136,5 +168,6 @@ caureport_run_recover (Caureport *self, int n_words, char **words, GError **erro
                    rest[0] == NULL ? "damaged" : "new");
       return FALSE;
     }
-  return caureport_parse_end (rest + 2, error) && caureport_recover_do (&recover, rest[0], rest[1], error);
+  return caureport_parse_end (rest + 2, error) && caureport_recover_check_partial (&recover, error)
+         && caureport_recover_do (&recover, rest[0], rest[1], error);
 }

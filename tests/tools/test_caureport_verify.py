@@ -292,6 +292,13 @@ class Recover(DamageTest):
         self.assert_bytes(part, self.big[:CHUNK] + bytes(CHUNK) + self.big[2 * CHUNK:])
         self.assertEqual(os.listdir(self.path("parts")), [OTHER_GUID])
 
+    def test_parts_do_not_go_beside_those_of_another_attempt(self):
+        os.makedirs(self.path("parts"))
+        write_file(self.path("parts/older"), b"")
+        self.bare("recover", self.store, self.new, "--partial", self.path("parts"), status=USAGE)
+        self.assertRegex(self.messages, r"\Acaureport: .*parts is not empty")
+        self.assertFalse(os.path.exists(self.new))
+
     def test_a_lost_record_of_an_orchestrator(self):
         before = self.state()
         self.sql("PRAGMA wal_checkpoint(TRUNCATE)")
