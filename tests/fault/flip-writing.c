@@ -159,8 +159,7 @@ find_worse (FlipRound *self, CauStore *store)
   return n;
 }
 
-/* SQLite can spread damage in a tree when it writes there. What cannot be found afterwards should still be there for recover; but
- * where two rows claim the same bytes of a page, one may be written over the other. */
+/* SQLite can spread damage in a tree when it writes there. What cannot be found afterwards has still to be there for recover. */
 static void
 check_nothing_is_lost (FlipRound *self, guint n_worse)
 {
