@@ -11,9 +11,7 @@ caureport_run_collect (Caureport *self, int n_words, char **words, GError **erro
 
   if (rest == NULL)
     return FALSE;
-  if (*next == NULL && !caureport_target_take_default (&target, self, error))
-    return FALSE;
-  if (*next != NULL && !caureport_target_take_any (&target, self, &next, error))
+  if (!caureport_target_take_optional (&target, self, &next, error))
     return FALSE;
   if (!caureport_parse_end (next, error))
     return FALSE;

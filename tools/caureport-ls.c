@@ -300,9 +300,7 @@ caureport_run_ls (Caureport *self, int n_words, char **words, GError **error)
 
   if (rest == NULL || (sort != NULL && !caureport_list_set_sort (&list, sort, error)))
     return FALSE;
-  if (*next == NULL && !caureport_target_take_default (&target, self, error))
-    return FALSE;
-  if (*next != NULL && !caureport_target_take_any (&target, self, &next, error))
+  if (!caureport_target_take_optional (&target, self, &next, error))
     return FALSE;
   if (target.name != NULL)
     {

@@ -20,7 +20,7 @@ caureport_target_fail_missing (const char *what, GError **error)
   return FALSE;
 }
 
-gboolean
+static gboolean
 caureport_target_take_default (CaureportTarget *self, Caureport *app, GError **error)
 {
   const char *uri = app->store_option != NULL ? app->store_option : g_getenv ("CAU_STORE");
@@ -145,6 +145,13 @@ caureport_target_take_any (CaureportTarget *self, Caureport *app, char ***words,
     }
   return caureport_target_take_mounted (self, app, &place, error)
          && caureport_target_take_inside (self, word, place.inside, error);
+}
+
+gboolean
+caureport_target_take_optional (CaureportTarget *self, Caureport *app, char ***words, GError **error)
+{
+  return **words != NULL ? caureport_target_take_any (self, app, words, error)
+                         : caureport_target_take_default (self, app, error);
 }
 
 gboolean

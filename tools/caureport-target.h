@@ -25,18 +25,17 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CaureportTarget, caureport_target_clear)
 /* The calls below take the words that name a target from the front of *@words, which they move on.
  *
  * @take_any: a GUID, or a path in a mount that may name anything from the mountpoint to a report.
+ * @take_optional: the same, or, when there is no word, the store that --store or CAU_STORE names.
  * @take_orchestrator: a GUID, or the path of an orchestrator.
  * @take_report: a GUID or the path of an orchestrator, followed by a name, or the path of a report. */
 gboolean caureport_target_take_any (CaureportTarget *self, Caureport *app, char ***words,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean caureport_target_take_optional (CaureportTarget *self, Caureport *app, char ***words,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean caureport_target_take_orchestrator (CaureportTarget *self, Caureport *app, char ***words,
                                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean caureport_target_take_report (CaureportTarget *self, Caureport *app, char ***words,
                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
-/* The store that --store or CAU_STORE names, when no words name another. */
-gboolean caureport_target_take_default (CaureportTarget *self, Caureport *app,
-                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Whether @a and @b certainly name two stores. */
 gboolean caureport_store_differs (const char *a, const char *b);

@@ -84,9 +84,7 @@ caureport_run_verify (Caureport *self, int n_words, char **words, GError **error
 
   if (rest == NULL)
     return FALSE;
-  if (*next == NULL && !caureport_target_take_default (&target, self, error))
-    return FALSE;
-  if (*next != NULL && !caureport_target_take_any (&target, self, &next, error))
+  if (!caureport_target_take_optional (&target, self, &next, error))
     return FALSE;
   if (target.name == NULL && target.has_guid && *next != NULL)
     return caureport_verify_do (&findings, self, &target, (const char *const *) next, error);

@@ -15,6 +15,7 @@ A place is FOLDER/NAME, where the folder is a digit. Places are
 * ring-N: each client moves what is there, and nothing is ever saved or removed;
 * log-N: each client appends lines.
 """
+import contextlib
 import errno
 import json
 import os
@@ -29,6 +30,19 @@ from harness import GUID, OTHER_GUID, RENAME_EXCHANGE, RENAME_NOREPLACE, renamea
 FOLDERS = [GUID, OTHER_GUID]
 N_OWN, N_REGISTERS, N_RING, N_LOGS = 10, 6, 8, 2
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
+
+
+@contextlib.contextmanager
+def opened(path, flags):
+    """A descriptor to write to. What fails first is what is heard of, and only a close after all of it says that it is saved."""
+    fd = os.open(path, os.O_WRONLY | flags, 0o644)
+    try:
+        yield fd
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+        raise
+    os.close(fd)
 
 
 def own_places(number):
@@ -109,19 +123,11 @@ class Client:
                 done += os.pwrite(fd, data[done:start + step], done)
 
     def write(self, place, flags, data, then=None):
-        fd = os.open(self.path(place), os.O_WRONLY | flags, 0o644)
-        try:
+        with opened(self.path(place), flags) as fd:
             self.write_pieces(fd, data)
             os.ftruncate(fd, len(data))
             if then is not None:
                 then(fd)
-        except BaseException:
-            try:
-                os.close(fd)
-            except OSError:
-                pass
-            raise
-        os.close(fd)
 
     def save(self, place, expected=()):
         identity, size = self.new_id(), self.new_size()
@@ -227,16 +233,8 @@ class Client:
         line = f"c{self.number}-{self.round}-{self.count}"
 
         def append():
-            fd = os.open(self.path(place), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
+            with opened(self.path(place), os.O_CREAT | os.O_APPEND) as fd:
                 os.write(fd, contents.make_line(line))
-            except BaseException:
-                try:
-                    os.close(fd)
-                except OSError:
-                    pass
-                raise
-            os.close(fd)
 
         self.do(append, (), op="append", place=place, id=line)
 

@@ -10,27 +10,10 @@ import amount
 import harness
 import store_file
 from disk import MIB, Disk
-from harness import GUID, exists, random_bytes, read_file
-
-NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+from harness import GUID, exists, random_bytes, read_file, write_file
 
 # Sizes of the reports that fill a disk: what is left is too little for the last.
 SIZES = (300_000, 20_000, 500, 1)
-
-
-def save(path, data):
-    """Writes and closes; the error is the first that either gave."""
-    fd = os.open(path, NEW, 0o644)
-    try:
-        for start in range(0, len(data), 65536):
-            os.write(fd, data[start:start + 65536])
-    except OSError:
-        try:
-            os.close(fd)
-        except OSError:
-            pass
-        raise
-    os.close(fd)
 
 
 @harness.needs_root
@@ -58,7 +41,7 @@ class FullTest(harness.MountTest):
         """Whether there was room."""
         data = random_bytes(size, seed)
         try:
-            save(self.path(name), data)
+            write_file(self.path(name), data)
         except OSError as error:
             self.assertEqual(error.errno, errno.ENOSPC)
             return False

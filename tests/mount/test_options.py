@@ -213,7 +213,7 @@ class SpaceTest(harness.ReportTest):
     def save_too_much(self, name):
         """Saves 24 MiB that do not compress, in vain."""
         with self.refused(errno.ENOSPC):
-            write_file_and_close(self.path(name), random_bytes(24 * MIB))
+            write_file(self.path(name), random_bytes(24 * MIB))
 
     def check_full(self):
         old = text_bytes(50_000)
@@ -234,21 +234,6 @@ class SpaceTest(harness.ReportTest):
             write_file(self.path(f"small{number}"), random_bytes(100_000, number))
         for number in range(5):
             self.assert_report(self.path(f"small{number}"), random_bytes(100_000, number))
-
-
-def write_file_and_close(path, data):
-    """As write_file(), with the error of a failed close() when no write failed."""
-    fd = os.open(path, NEW, 0o644)
-    try:
-        for start in range(0, len(data), MIB):
-            os.write(fd, data[start:start + MIB])
-    except OSError:
-        try:
-            os.close(fd)
-        except OSError:
-            pass
-        raise
-    os.close(fd)
 
 
 class MaxSize(SpaceTest):

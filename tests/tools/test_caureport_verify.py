@@ -294,7 +294,7 @@ class Recover(DamageTest):
 
     def test_parts_do_not_go_beside_those_of_another_attempt(self):
         os.makedirs(self.path("parts"))
-        write_file(self.path("parts/older"), b"")
+        self.write_file("parts/older", b"")
         self.bare("recover", self.store, self.new, "--partial", self.path("parts"), status=USAGE)
         self.assertRegex(self.messages, r"\Acaureport: .*parts is not empty")
         self.assertFalse(os.path.exists(self.new))
