@@ -227,6 +227,9 @@ serve (Caufs *self)
   int           r = needs_libfuse ? run_loop_of_libfuse (self->options, self->session) : caufs_loop_run (self->session);
   gboolean      is_signalled = caufs_signals_stop (signals);
 
+  /* So fails a read(2) that was taking in a request when the mount was taken away (fs/fuse/dev.c, fuse_dev_do_read(), Linux 6.18). */
+  if (r == -ECONNABORTED)
+    r = 0;
   if (is_signalled)
     drain (self->session);
   caufs_locks_shut_down (self->view->locks, -ENOTCONN);

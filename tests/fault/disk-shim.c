@@ -2,10 +2,11 @@
 
 /* To be preloaded into a daemon: its disk fails while the file $CAU_DISK_FAILS is there. What that says is the number of the
  * error, then 'w' if writes fail, 's' if syncs do and 't' if truncations do, then, unless all of these fail, a number N: each
- * Nth of them does. A call that fails does nothing. */
+ * Nth of them does. A call that fails does nothing. 'r': what is read from /dev/fuse is lost. */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,17 +25,34 @@ fails (char kind)
 
   if (fd < 0)
     return 0;
-  if (read (fd, text, sizeof text - 1) < 0)
+  if (syscall (SYS_read, fd, text, sizeof text - 1) < 0)
     text[0] = '\0';
   close (fd);
   code = strtol (text, &kinds, 10);
   if (strchr (kinds, kind) == NULL)
     return 0;
-  n = strtoul (kinds + strspn (kinds, "wst"), NULL, 10);
+  n = strtoul (kinds + strspn (kinds, "wstr"), NULL, 10);
   if (n > 0 && __atomic_add_fetch (&n_calls, 1, __ATOMIC_RELAXED) % n != 0)
     return 0;
   errno = (int) code;
   return 1;
+}
+
+static int
+is_fuse (int fd)
+{
+  char link[32], path[16] = "";
+
+  snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
+  return readlink (link, path, sizeof path - 1) > 0 && strcmp (path, "/dev/fuse") == 0;
+}
+
+ssize_t
+read (int fd, void *data, size_t length)
+{
+  ssize_t n = syscall (SYS_read, fd, data, length);
+
+  return n > 0 && is_fuse (fd) && fails ('r') ? -1 : n;
 }
 
 static ssize_t

@@ -18,6 +18,23 @@ MIB = 1024 * 1024
 KINDS = ("w", "s", "ws")
 
 
+class Ending(harness.ReportTest):
+    def environment(self):
+        return harness.preload(SHIM, CAU_DISK_FAILS=os.path.join(self.dir, "fails"))
+
+    def test_a_request_that_the_end_of_the_mount_overtakes_is_no_failure(self):
+        """Who takes a request in while the mount is taken away is told ECONNABORTED, and has nothing to complain of."""
+        write_file(self.path("a"), b"saved")
+        write_file(os.path.join(self.dir, "fails"), b"%dr" % errno.ECONNABORTED)
+        with self.refused(errno.ENOTCONN, errno.ECONNABORTED, errno.ENOTDIR):
+            os.stat(self.path("b"))
+        self.mount.wait_ended()
+        self.assertNotIn("WARNING", self.mount.log())
+        os.unlink(os.path.join(self.dir, "fails"))
+        self.mount = self.start(path=self.root)
+        self.assert_report(self.path("a"), b"saved")
+
+
 class FailingTest(harness.ReportTest):
     def setUp(self):
         super().setUp()
