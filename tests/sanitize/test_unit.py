@@ -16,8 +16,8 @@ from building import run
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
 
-# Those whose threads meet in the store.
-THREADED = ["store-writers", "store-shares", "store-processes", "store-target"]
+# Those whose threads meet in the store, where that does not take long.
+THREADED = [f"store-{name}" for name in ("commit", "pins", "processes", "rename", "shares", "target", "upload", "writers")]
 
 
 def fixed_addresses():
