@@ -11,6 +11,9 @@
 /* Places that a listing remembers; the longer it gets, the farther apart. */
 #define MAX_CHECKPOINTS 64
 
+/* libfuse's d_ino for what has no number: programs pass over 0. */
+#define UNKNOWN_INO 0xffffffff
+
 /* Its memory in files, see caufs-crowd.h: two pages of reports with names of 255 bytes. */
 #define WEIGHT 16
 
@@ -144,6 +147,16 @@ start (CaufsDir *self, const CaufsCheckpoint *checkpoint)
 }
 
 /* 1: the pending entry is filled; 0: there is no more. */
+/* A name of which nothing else is known: with no node the kernel makes nothing of it (fuse_direntplus_link()), and who wants to
+ * know more asks, and is told EIO. */
+static void
+fill_unknown (struct fuse_entry_param *entry)
+{
+  memset (entry, 0, sizeof *entry);
+  entry->attr.st_ino = UNKNOWN_INO;
+  entry->attr.st_mode = S_IFREG;
+}
+
 static int
 fetch_report (CaufsDir *self)
 {
@@ -152,7 +165,10 @@ fetch_report (CaufsDir *self)
 
   if (info == NULL)
     return error != NULL ? caufs_fail (error, "a directory cannot be read") : 0;
-  caufs_view_fill_entry (self->view, info, &self->pending);
+  if (info->damaged)
+    fill_unknown (&self->pending);
+  else
+    caufs_view_fill_entry (self->view, info, &self->pending);
   g_free (self->pending_name);
   self->pending_name = g_strdup (info->name);
   return 1;

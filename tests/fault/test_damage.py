@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Damage to a store's file, seen through a mount: EIO and a line in the log, or the right bytes, and nothing else."""
+import contextlib
 import errno
 import os
 import random
 import re
 import shutil
+import sqlite3
 import unittest
 
 import amount
@@ -103,6 +105,26 @@ class DamagedChunk(ReportTest):
         self.run_program(os.environ["CAUREPORT"], "recover", self.store, new, status=status)
 
 
+class DamagedRecord(ReportTest):
+    def test_it_is_listed_and_nothing_is_made_up_of_it(self):
+        """Not an empty file of 1970, which programs that copy would take for the report."""
+        for name in ("damaged", "good"):
+            write_file(self.path(name), b"whole")
+        self.mount.finish()
+        with contextlib.closing(sqlite3.connect(self.store)) as db, db:
+            db.execute("UPDATE versions SET size = size + 1 WHERE name = 'damaged'")
+        self.mount = self.start(path=self.root)
+        # Not sorted, so that the first look at each name is the listing.
+        self.assertEqual({entry.name for entry in os.scandir(self.folder)}, {"damaged", "good"})
+        for use in (os.stat, read_file, lambda path: os.open(path, os.O_WRONLY)):
+            with self.refused(errno.EIO):
+                use(self.path("damaged"))
+        self.assert_report(self.path("good"), b"whole")
+        with self.refused(errno.EIO):
+            for entry in list(os.scandir(self.folder)):
+                entry.stat()
+
+
 class Flips(MountTest):
     """Bytes that are changed anywhere in the file, and all of it read through a mount."""
 
@@ -160,12 +182,18 @@ class Flips(MountTest):
 
     def check_list(self, folder):
         try:
-            entries = [(entry.name, entry.stat().st_size) for entry in os.scandir(folder)]
+            for entry in os.scandir(folder):
+                self.check_entry(entry)
+        except OSError as error:
+            self.assertIn(error.errno, (errno.EIO, errno.ENOENT, errno.ESTALE))
+
+    def check_entry(self, entry):
+        try:
+            size = entry.stat().st_size
         except OSError as error:
             self.assertIn(error.errno, (errno.EIO, errno.ENOENT, errno.ESTALE))
             return
-        for name, size in entries:
-            self.assertEqual(size, len(self.reports[name]), name)
+        self.assertEqual(size, len(self.reports[entry.name]), entry.name)
 
     def test_reads_are_right_or_fail(self):
         path = os.path.join(self.dir, "damaged")
@@ -179,11 +207,13 @@ class Flips(MountTest):
                     refused += 1
                     continue
                 folder = os.path.join(path, GUID)
-                self.check_list(folder)
-                n = self.read_all(folder)
+                try:
+                    self.check_list(folder)
+                    n = self.read_all(folder)
+                finally:
+                    mount.finish()
                 right += n
                 wrong += len(self.reports) - n
-                mount.finish()
         amount.tell(f"{rounds} flips: {refused} stores refused, {right} reports read right, {wrong} reported as damaged")
         self.assertGreater(right, 0)
         self.assertGreater(refused + wrong, 0)
